@@ -1,0 +1,41 @@
+"""Conescope measures, improves, explains and shows the shape of embedding spaces.
+
+Nothing is imported before it is asked for: `conescope.topology` loads torch, `conescope.training`
+loads transformers, and `import conescope` loads neither.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from conescope import capture, losses, measures, report, results, scale, topology, training
+    from conescope.measures.measurement import measure
+
+__version__ = version("conescope")
+__all__ = [
+    "__version__",
+    "capture",
+    "losses",
+    "measure",
+    "measures",
+    "report",
+    "results",
+    "scale",
+    "topology",
+    "training",
+]
+
+_ROOMS = ("capture", "losses", "measures", "report", "results", "scale", "topology", "training")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"conescope.{name}")
+    if name == "measure":
+        return import_module("conescope.measures.measurement").measure
+    raise AttributeError(f"module 'conescope' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

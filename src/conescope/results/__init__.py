@@ -1,0 +1,16 @@
+"""Results are values: frozen models that write and read themselves as JSON. Reports read nothing else."""
+
+from conescope.results.finetuning import Arm, Bars, Difference, FineTuning, Map, Run, Snapshot
+from conescope.results.measurement import MeasuredValue, Measurement
+
+__all__ = [
+    "Arm",
+    "Bars",
+    "Difference",
+    "FineTuning",
+    "Map",
+    "MeasuredValue",
+    "Measurement",
+    "Run",
+    "Snapshot",
+]
