@@ -49,7 +49,8 @@ def check_lengths(lengths: Tensor) -> None:
     bad = ~((lengths >= 0) & torch.isfinite(lengths))
     if bad.any():
         where = tuple(bad.nonzero()[0].tolist())
+        found = lengths[where].item()
         raise ValueError(
-            f"bar lengths must be finite and not negative, but the one at {where} is {lengths[where].item()}; "
+            f"bar lengths must be finite and not negative, but the one at {where} is {found}; "
             "leave the essential bar (death = inf) out"
         )

@@ -28,7 +28,12 @@ class Measurement(BaseModel):
     notes: tuple[str, ...] = ()
 
     def value(self, name: str) -> float:
-        """Return a measure by name; KeyError names the ones there are, ValueError says why it is undefined."""
+        """Return a measure by name.
+
+        Raises:
+            KeyError: naming the measures there are.
+            ValueError: saying why the measure is undefined here.
+        """
         for measured in self.values:
             if measured.name == name:
                 if measured.value is None:

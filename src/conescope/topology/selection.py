@@ -131,7 +131,7 @@ def _first_falls(ordered: Tensor, shortest: Tensor) -> Tensor:
     logs = torch.nn.functional.pad(torch.special.xlogy(ordered, ordered).cumsum(dim=1), (1, 0))
     shortest_log = torch.special.xlogy(shortest, shortest)
     tables = []
-    for k in index.split(LISTS_AT_ONCE):
+    for k in torch.split(index, LISTS_AT_ONCE):
         # P_i and sum x ln x over each tail (x_{i+1} .. x_k, r, T); T = 1 adds nothing to the latter
         tail = sums[:, k, None] - sums[:, None, :] + (shortest + 1)[:, :, None]
         tail_log = logs[:, k, None] - logs[:, None, :] + shortest_log[:, :, None]
