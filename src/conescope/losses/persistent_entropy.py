@@ -1,0 +1,123 @@
+"""Persistent entropy as a regularizer: spread each class of a batch evenly.
+
+    loss = - sum over classes c of E(selected H0 bars of the points of class c)
+
+Lower is more even: the gradient shrinks the long selected bars and grows the short ones. The entropy
+knows only the relative lengths of bars, so it depends on neither the position nor the scale of a
+class: it can not move the common mean, and so not the uncentered anisotropy, except through the spread.
+
+The task loss and this one have weight 1 each in Kudriashov et al. (2025, arXiv:2501.05502), whose
+published formula this is. Their code adds a further term on the discarded bars, with the sign that
+pushes these bars up; it is not part of the formula and not included.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from conescope._check import check_labels, check_points
+from conescope._types import Labels, Points, Scalar
+from conescope.topology.entropy import entropy_of_shares
+from conescope.topology.rips import spanning_trees
+from conescope.topology.selection import Rule, check_rule, features
+
+
+class PersistentEntropyTerms(NamedTuple):
+    """The loss and what it was made of. The counts are 0-dim integer tensors, for logging."""
+
+    loss: Scalar
+    bars: Int[Tensor, ""]  # finite bars of the classes that entered
+    bars_kept: Int[Tensor, ""]  # of these, the selected ones
+    classes: Int[Tensor, ""]  # that entered
+    classes_skipped: Int[Tensor, ""]  # with fewer points than min_points
+
+
+def persistent_entropy_loss(
+    points: Points,
+    labels: Labels | None = None,
+    *,
+    selection: Rule | None = "recursive",
+    min_points: int = 5,
+) -> PersistentEntropyTerms:
+    """Return minus the H0 persistent entropy summed over the classes, in nats, and its counts.
+
+    The loss lies between - classes * ln(bars) and 0. Without labels all points are one class. Points
+    with a negative label, such as the -100 of unlabelled rows, are left out. A class with fewer than
+    `min_points` points is skipped; if none is left, the loss is 0 with gradient 0. A point that is not
+    finite makes the loss NaN rather than an exception, so that gradient scalers can skip the step.
+
+    All classes are computed together, in float32 under any autocast (float64 for float64 points), and the
+    loss has that dtype.
+
+    Args:
+        points: one embedding a row.
+        labels: class numbers.
+        selection: which bars count, see `conescope.topology.select_bars`; None for all.
+        min_points: at least 2.
+    """
+    check_points(points)
+    check_rule(selection)
+    if min_points < 2:
+        raise ValueError(f"min_points must be at least 2, as one point has no bar, got {min_points}")
+    if labels is None:
+        labels = torch.zeros(len(points), dtype=torch.int64, device=points.device)
+    check_labels(labels, len(points))
+    with torch.autocast(points.device.type, enabled=False):
+        points = points if points.dtype == torch.float64 else points.float()
+        clouds, present, skipped = _class_clouds(points, labels, min_points)
+        lengths = spanning_trees(clouds, present)[1]
+        kept = features(lengths.detach(), selection)
+        loss = 0 - entropy_of_shares(lengths.masked_fill(~kept, 0)).sum()  # 0, not -0, without bars
+        loss = torch.where(torch.isfinite(points).all(), loss, torch.nan)
+    bars = present.sum() - present.any(dim=1).sum()
+    return PersistentEntropyTerms(loss, bars, kept.sum(), present.any(dim=1).sum(), skipped)
+
+
+class PersistentEntropyLoss(nn.Module):
+    """`persistent_entropy_loss` as a module, scaled by `weight`.
+
+    After a call, `observed` holds the counts of that call as detached tensors, for logging.
+    """
+
+    def __init__(
+        self, weight: float = 1.0, selection: Rule | None = "recursive", min_points: int = 5
+    ) -> None:
+        super().__init__()
+        check_rule(selection)
+        self.weight = weight
+        self.selection = selection
+        self.min_points = min_points
+        self.observed: dict[str, Tensor] = {}
+
+    def forward(self, points: Points, labels: Labels | None = None) -> Scalar:
+        terms = persistent_entropy_loss(points, labels, selection=self.selection, min_points=self.min_points)
+        self.observed = {
+            "bars": terms.bars,
+            "bars_kept": terms.bars_kept,
+            "classes_skipped": terms.classes_skipped,
+        }
+        return self.weight * terms.loss
+
+    def extra_repr(self) -> str:
+        return f"weight={self.weight}, selection={self.selection!r}, min_points={self.min_points}"
+
+
+def _class_clouds(
+    points: Tensor, labels: Tensor, min_points: int
+) -> tuple[Float[Tensor, "classes m d"], Bool[Tensor, "classes m"], Int[Tensor, ""]]:
+    """Return the points of each large enough class, padded with zeros, and how many classes are too small."""
+    labels = torch.where(labels < 0, -1, labels)
+    classes, member, counts = torch.unique(labels, return_inverse=True, return_counts=True)
+    labelled = classes >= 0
+    enters = labelled & (counts >= min_points)
+    skipped = labelled.sum() - enters.sum()
+
+    order = member.argsort(stable=True)
+    start = (counts.cumsum(0) - counts)[enters]
+    counts = counts[enters]
+    rank = torch.arange(int(counts.max()) if len(counts) else 0, device=points.device)
+    present = rank < counts[:, None]
+    rows = order[(start[:, None] + rank).clamp(max=len(points) - 1)] if len(points) else present.long()
+    return points[rows] * present[..., None], present, skipped
