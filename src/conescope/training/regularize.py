@@ -11,11 +11,6 @@ alive (retain_graph), which costs the memory that accumulation was meant to save
 run forward once without gradient, R and g are computed on all their embeddings, and each micro-batch
 then runs again, with the same dropout, and adds its rows of <g, z> (the two-pass scheme of GradCache, Gao et
 al. 2021, arXiv:2101.06983). This costs one more forward pass a step, and no memory beyond the embeddings.
-
-A per-batch mean. Recent Trainers take a model whose forward accepts keyword arguments to normalize its
-loss over the accumulated batch. Sequence classifiers accept them and do not, so their gradient would
-grow k-fold. Unless a `compute_loss_func` is given, the loss is therefore treated as the mean over a
-micro-batch that it is, and divided by k.
 """
 
 import time
@@ -23,17 +18,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import transformers
-from packaging.version import Version
 from torch import Tensor
 from transformers import Trainer
 
 from conescope.capture import LayerCapture, Pooling, layers_needed, pool
+from conescope.training.mean_loss import MeanLossTrainer
 
 Regularizer = Callable[[Tensor, Tensor | None], Tensor]
-
-# Before 4.48 the Trainer did not divide a loss that is a mean over the micro-batch (transformers#35207).
-DIVIDES = Version(transformers.__version__) >= Version("4.48")
 
 
 def regularize(
@@ -64,7 +55,7 @@ def regularize(
     return type(f"Regularized{trainer_class.__name__}", (Regularized, trainer_class), settings)
 
 
-class Regularized(Trainer):
+class Regularized(MeanLossTrainer):
     """The part of a Trainer that `regularize` adds; its settings are the attributes of the subclass."""
 
     regularizer: Regularizer
@@ -75,11 +66,8 @@ class Regularized(Trainer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._capture: LayerCapture | None = None
-        self._window: list[dict[str, Any]] = []  # the micro-batches of this step
         self._shares: list[tuple[Tensor, Tensor]] = []  # of each micro-batch to come: gradient, value
         self._seen: dict[str, list[Tensor]] = {}  # what to log, since the last log
-        if self.compute_loss_func is None:
-            self.model_accepts_loss_kwargs = False
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         with LayerCapture(self.model, self.layers) as self._capture:  # type: ignore[arg-type]
@@ -87,7 +75,7 @@ class Regularized(Trainer):
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         batches, items = super().get_batch_samples(*args, **kwargs)
-        self._window, self._shares = batches, []
+        self._shares = []
         return batches, items
 
     def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
@@ -114,7 +102,7 @@ class Regularized(Trainer):
                 'gradient_checkpointing_kwargs={"use_reentrant": False}'
             )
         points = pool(hidden, mask, self.pooling)
-        parts = max(len(self._window), 1)
+        parts = max(len(self.window), 1)
         if self.gather and self._shares:
             gradient, value = self._shares.pop(0)
         else:
@@ -123,13 +111,11 @@ class Regularized(Trainer):
         surrogate = (points.to(gradient.dtype) * gradient).sum()
         regularizer = surrogate - surrogate.detach() + value  # the value, with the surrogate's gradient
 
-        self._note("task_loss", task)
+        self._note("task_loss", task * self.own_divisor())
         self._note("regularizer", value * parts)
         if self._logs_this_step():
             self._note("gradient_share", self._gradient_share(task / parts, surrogate, hidden))
-        divisor = self._divisor()
-        task = task if DIVIDES or self.compute_loss_func is not None else task / parts
-        total = task + regularizer * divisor
+        total = task + regularizer * self.trainer_divisor()
         return (total, outputs) if return_outputs else total
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
@@ -155,7 +141,7 @@ class Regularized(Trainer):
     def _gathered_shares(self, model: torch.nn.Module, capture: LayerCapture) -> list[tuple[Tensor, Tensor]]:
         """Run every micro-batch of the step without gradient, and split the gradient among them."""
         model.train()
-        batches = [self._prepare_inputs(dict(batch)) for batch in self._window]
+        batches = [self._prepare_inputs(dict(batch)) for batch in self.window]
         labels = [_class_labels(batch) for batch in batches]
         clouds = []
         with torch.random.fork_rng(), torch.no_grad(), self.compute_loss_context_manager():
@@ -168,14 +154,6 @@ class Regularized(Trainer):
         gradient, value = self._share(torch.cat(clouds), everyone)
         parts = torch.split(gradient, [len(cloud) for cloud in clouds])
         return [(part, value / len(parts)) for part in parts]
-
-    def _divisor(self) -> float:
-        """Return the number by which the Trainer will divide the loss of this micro-batch."""
-        scaled = getattr(self, "loss_is_scaled_for_ga", None)  # transformers 5
-        if scaled is None:
-            scaled = self.compute_loss_func is not None or not DIVIDES
-        steps = getattr(self, "current_gradient_accumulation_steps", self.args.gradient_accumulation_steps)
-        return 1.0 if scaled else float(steps)
 
     def _logs_this_step(self) -> bool:
         every = self.state.logging_steps

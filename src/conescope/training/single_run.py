@@ -1,0 +1,324 @@
+"""One training run: a pretrained model, one seed, with or without a regularizer, resumable."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+from transformers.trainer_callback import PrinterCallback
+
+from conescope.capture import LayerCapture, Pooling, layers_needed, pool
+from conescope.training.mean_loss import MeanLossTrainer
+from conescope.training.regularize import Regularizer, regularize
+from conescope.training.scores import classification_scores
+from conescope.training.tables import LabelledTexts
+
+OnStep = Callable[[int, int, float], None]  # step, steps in all, loss of the task
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is fine-tuned: everything but the data, the seed and the regularizer."""
+
+    model: str
+    epochs: float = 3.0
+    lr: float = 1e-4
+    batch_size: int = 64
+    accumulation: int = 1
+    max_length: int = 128
+    weight_decay: float = 0.01
+    warmup: float = 0.06  # share of the steps; then the rate falls linearly to zero
+    pooling: Pooling = "cls"
+    layer: int = -1
+    gather: bool = False
+    precision: str = "auto"
+    device: str = "auto"
+    save_steps: int = 200
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What a run leaves for the comparison."""
+
+    history: list[dict[str, float]]
+    evaluations: list[dict[str, float]]
+    predictions: list[int]
+    points: Tensor  # (n, d) float32 embeddings of the held-out set
+    scores: dict[str, float]
+    steps: int
+    step_seconds: float
+    regularizer_seconds: float
+
+
+class TimedTrainer(MeanLossTrainer):
+    """Logs the median seconds of its steps. Both arms of a comparison descend from it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stopwatch = _Stopwatch()
+        self.add_callback(self.stopwatch)
+        self.remove_callback(PrinterCallback)
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        if "loss" in logs and self.stopwatch.seconds:
+            logs = logs | {"step_seconds": statistics.median(self.stopwatch.seconds)}
+            self.stopwatch.seconds.clear()
+        super().log(logs, *args, **kwargs)
+
+
+class _Stopwatch(TrainerCallback):
+    """Measures each step from its first forward pass to the end of its update."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+        self.started = 0.0
+
+    def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+        self.started = _now()
+
+    def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        self.seconds.append(_now() - self.started)
+
+
+class _Watcher(TrainerCallback):
+    """Tells the caller how far the run is."""
+
+    def __init__(self, on_step: OnStep) -> None:
+        self.on_step = on_step
+        self.loss = float("nan")
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any
+    ) -> None:
+        self.loss = (logs or {}).get("task_loss", (logs or {}).get("loss", self.loss))
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.on_step(state.global_step, state.max_steps, self.loss)
+
+
+def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of the model, with a padding token if the model came without one."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(recipe.model)
+    except (OSError, ValueError, KeyError) as problem:
+        raise ValueError(
+            f"no model {recipe.model!r}: neither a folder with a transformers model nor one that the hub has "
+            f"({_first_line(problem)})"
+        ) from problem
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, classes: tuple[str, ...]) -> Any:
+    """Return the pretrained model with a new classification head for these classes."""
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            recipe.model,
+            num_labels=len(classes),
+            id2label=dict(enumerate(classes)),
+            label2id={name: number for number, name in enumerate(classes)},
+            ignore_mismatched_sizes=True,
+        )
+    except (OSError, ValueError, KeyError) as problem:
+        raise ValueError(
+            f"{recipe.model!r} does not load as a classifier: {_first_line(problem)}"
+        ) from problem
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+def encode(data: LabelledTexts, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[dict[str, Any]]:
+    """Return one dictionary of token numbers and label for each example, not padded yet."""
+    pairs = list(data.pairs) if data.pairs is not None else None
+    encoded = tokenizer(list(data.texts), pairs, truncation=True, max_length=max_length)
+    return [
+        {name: encoded[name][row] for name in encoded} | {"labels": label}
+        for row, label in enumerate(data.labels)
+    ]
+
+
+def train_run(
+    recipe: Recipe,
+    train: list[dict[str, Any]],
+    dev: list[dict[str, Any]],
+    classes: tuple[str, ...],
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    *,
+    seed: int,
+    regularizer: Regularizer | None,
+    on_step: OnStep,
+) -> tuple[TrainedRun, Any]:
+    """Train from the last whole checkpoint in the folder, or from the start; return the run and the model.
+
+    The seed sets the new head, the order of the data and the dropout, and nothing else consumes random
+    numbers, so runs that differ in the regularizer alone see the same of each.
+    """
+    set_seed(seed)
+    model = load_model(recipe, tokenizer, classes)
+    trainer_class: type[Trainer] = TimedTrainer
+    if regularizer is not None:
+        trainer_class = regularize(
+            trainer_class, regularizer, layer=recipe.layer, pooling=recipe.pooling, gather=recipe.gather
+        )
+    trainer = trainer_class(
+        model=model,
+        args=_arguments(recipe, len(train), folder / "checkpoints", seed),
+        train_dataset=train,
+        eval_dataset=dev,
+        data_collator=DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8),
+        compute_metrics=_metrics,
+        callbacks=[_Watcher(on_step)],
+    )
+    trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder / "checkpoints"))
+    predicted = trainer.predict(dev)  # type: ignore[arg-type]
+    predictions = _classes_of(predicted.predictions).tolist()
+    rows = [_numbers(row) for row in trainer.state.log_history]
+    history = [row for row in rows if "loss" in row]
+    run = TrainedRun(
+        history=history,
+        evaluations=[
+            {name.removeprefix("eval_"): value for name, value in row.items()}
+            for row in rows
+            if "eval_loss" in row
+        ],
+        predictions=predictions,
+        points=embed(model, dev, tokenizer, recipe),
+        scores=classification_scores([row["labels"] for row in dev], predictions),
+        steps=trainer.state.global_step,
+        step_seconds=_median(history, "step_seconds"),
+        regularizer_seconds=_median(history, "regularizer_seconds"),
+    )
+    return run, model
+
+
+@torch.no_grad()
+def embed(
+    model: Any, data: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, recipe: Recipe
+) -> Tensor:
+    """Return the pooled float32 embeddings (n, d) of the data, at the layer of the regularizer."""
+    device = chosen_device(recipe.device)
+    model = model.to(device).eval()
+    collate = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)
+    found = []
+    with LayerCapture(model, layers_needed(recipe.pooling, recipe.layer)) as capture:
+        for start in range(0, len(data), recipe.batch_size):
+            batch = collate([dict(row) for row in data[start : start + recipe.batch_size]])
+            inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
+            capture.arm()
+            model(**inputs)
+            found.append(pool(capture.take(), inputs.get("attention_mask"), recipe.pooling).float().cpu())
+    return torch.cat(found)
+
+
+def chosen_device(name: str) -> torch.device:
+    """Return the device of that name; "auto" takes a CUDA device if there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.device(name)
+    except RuntimeError as problem:
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:0 and so on, got {name!r}") from problem
+
+
+def chosen_precision(name: str, device: torch.device) -> str:
+    """Return fp32, bf16 or fp16; "auto" takes bf16 where the processor multiplies it fast."""
+    if name not in ("auto", "fp32", "bf16", "fp16"):
+        raise ValueError(f"precision must be auto, fp32, bf16 or fp16, got {name!r}")
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    # torch.backends has no public name for this yet
+    fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return "bf16" if fast else "fp32"
+
+
+def last_whole_checkpoint(folder: Path) -> str | None:
+    """Return the newest checkpoint that was written to its end, which its trainer state shows."""
+    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
+        try:
+            json.loads((path / "trainer_state.json").read_text())
+        except (OSError, ValueError):
+            continue  # the run was stopped while it wrote this one
+        return str(path)
+    return None
+
+
+def _arguments(recipe: Recipe, examples: int, folder: Path, seed: int) -> TrainingArguments:
+    device = chosen_device(recipe.device)
+    precision = chosen_precision(recipe.precision, device)
+    steps_an_epoch = -(-examples // (recipe.batch_size * recipe.accumulation))
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=recipe.epochs,
+        learning_rate=recipe.lr,
+        per_device_train_batch_size=recipe.batch_size,
+        per_device_eval_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.accumulation,
+        weight_decay=recipe.weight_decay,
+        warmup_steps=round(recipe.warmup * recipe.epochs * steps_an_epoch),
+        lr_scheduler_type="linear",
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        use_cpu=device.type == "cpu",
+        eval_strategy="epoch",
+        save_strategy="steps",
+        save_steps=recipe.save_steps,
+        save_total_limit=1,
+        logging_steps=max(1, min(10, steps_an_epoch // 5)),
+        dataloader_pin_memory=device.type == "cuda",
+        disable_tqdm=True,
+        report_to=[],
+        seed=seed,
+        data_seed=seed,
+    )
+
+
+def _metrics(predicted: Any) -> dict[str, float]:
+    return classification_scores(predicted.label_ids.tolist(), _classes_of(predicted.predictions).tolist())
+
+
+def _classes_of(logits: Any) -> np.ndarray[Any, Any]:
+    first: np.ndarray[Any, Any] = (
+        logits[0] if isinstance(logits, tuple) else logits
+    )  # some models return more
+    classes: np.ndarray[Any, Any] = first.argmax(axis=-1)
+    return classes
+
+
+def _numbers(row: dict[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in row.items() if isinstance(value, int | float)}
+
+
+def _median(history: list[dict[str, float]], name: str) -> float:
+    values = [row[name] for row in history if name in row]
+    return statistics.median(values) if values else 0.0
+
+
+def _first_line(problem: BaseException) -> str:
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+
+
+def _now() -> float:
+    if torch.cuda.is_available():  # a step that only queued its kernels has not ended
+        torch.cuda.synchronize()
+    return time.perf_counter()
