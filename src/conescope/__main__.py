@@ -1,0 +1,5 @@
+"""`python -m conescope` is `conescope`."""
+
+from conescope.cli import main
+
+main()
