@@ -1,0 +1,40 @@
+"""Effective rank: how many directions a point cloud uses, counted smoothly.
+
+With the singular values of the matrix whose rows are the points,
+
+    erank = exp(- sum_i p_i ln p_i),    p_i = sigma_i / sum_j sigma_j    (0 ln 0 = 0).
+
+It is 1 for a line and r when r directions are equally strong; it never exceeds the rank. Taken from
+the singular values, not from their squares: weak directions count for more than in the
+participation ratio, so erank >= PR. Unchanged by rotation and scaling, and, centered, by translation.
+
+RankMe (Garrido et al. 2023, arXiv:2210.02885) is the uncentered form with 1e-7 added to each share.
+
+Reference: Roy and Vetterli (2007), "The effective rank: a measure of effective dimensionality".
+"""
+
+import math
+
+import torch
+
+from conescope._types import Points, Scalar
+from conescope.measures.centering import centered, in_double
+
+
+def effective_rank(points: Points, *, center: bool = True) -> Scalar:
+    """Return the effective rank, from 1 to min(n, d), or min(n - 1, d) when centered.
+
+    Singular values that are zero to rounding have no share and no gradient (which would be infinite).
+    Without a positive one (no point; centered coincident points) it is nan.
+
+    >>> effective_rank(torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))  # shares 2/3, 1/3
+    tensor(1.8899)
+    """
+    rows = centered(points) if center else in_double(points)
+    spectrum = torch.linalg.svdvals(rows)
+    smallest = spectrum[:1] * max(rows.shape) * torch.finfo(rows.dtype).eps
+    positive = spectrum > smallest
+    spectrum = torch.where(positive, spectrum, 0)
+    shares = torch.where(positive, spectrum / spectrum.sum(), 1)  # 1 ln 1 = 0
+    rank = torch.exp(-(shares * shares.log()).sum())
+    return torch.where(positive.any(), rank, math.nan).to(points.dtype)

@@ -1,0 +1,224 @@
+"""Every row of MEASURES is held to what it declares."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from conescope import measures
+from conescope.measures import MEASURES
+
+ROWS = pytest.mark.parametrize("row", MEASURES.values(), ids=list(MEASURES))
+DOCS = Path(__file__).parents[2] / "docs" / "measures"
+HEADINGS = [
+    "In one sentence",
+    "Formula",
+    "Reading the number",
+    "When it misleads",
+    "Relations",
+    "Published values",
+    "References",
+]
+HARD_CLOUDS = ["gaussian", "spectrum", "offset", "repeated", "line", "tiny"]
+
+
+def classes_of(points):
+    return torch.arange(len(points), device=points.device) % 2
+
+
+def value(row, points, labels=None):
+    labels = classes_of(points) if labels is None else labels
+    return row.function(points, labels) if row.needs_labels else row.function(points)
+
+
+def cloud(n, d, seed=0, kind="gaussian"):
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randn(n, d, dtype=torch.float64, generator=generator)
+    if kind == "spectrum":
+        points *= torch.arange(1, d + 1) ** -1.5
+    if kind == "offset":
+        points += 30
+    if kind == "repeated":
+        points = points[torch.arange(n) // 2]
+    if kind == "line":
+        points = points[:, :1] * torch.linspace(1, 2, d)
+    return points * 1e-160 if kind == "tiny" else points
+
+
+def turn(points):
+    generator = torch.Generator().manual_seed(7)
+    d = points.shape[1]
+    return points @ torch.linalg.qr(torch.randn(d, d, dtype=torch.float64, generator=generator)).Q
+
+
+# what may be done to the points and their labels
+CHANGES = {
+    "translation": lambda x, y: (x + torch.linspace(-1, 2, x.shape[1]), y),
+    "rotation": lambda x, y: (turn(x), y),
+    "scale": lambda x, y: (x * 0.3, y),
+    "row-scale": lambda x, y: (x * torch.linspace(0.5, 3, len(x))[:, None], y),
+    "permutation": lambda x, y: (x.flip(0), y.flip(0)),
+    "duplication": lambda x, y: (torch.cat([x, x]), torch.cat([y, y])),
+    "class-translation": lambda x, y: (x + y[:, None] * torch.linspace(3, -2, x.shape[1]), y),
+}
+
+
+@ROWS
+@settings(max_examples=15, deadline=None)
+@given(
+    n=st.integers(2, 12), d=st.integers(1, 9), seed=st.integers(0, 2**31), kind=st.sampled_from(HARD_CLOUDS)
+)
+def test_bounds(row, n, d, seed, kind):
+    found = value(row, cloud(n, d, seed, kind)).item()
+    assume(not math.isnan(found))
+    low, high = row.bounds(n, d)
+    assert low - 1e-9 <= found <= high + 1e-9
+
+
+@ROWS
+@pytest.mark.parametrize("d", [2, 7])
+def test_even_design(row, d):
+    """The cross-polytope +-e_i: no direction is preferred and all gaps are equal."""
+    axes = torch.eye(d, dtype=torch.float64)
+    n = 2 * d
+    expected = {
+        "mean_cosine": -1 / (n - 1),
+        "mean_cosine_centered": -1 / (n - 1),
+        "anisotropy_1": 1 / d,
+        "anisotropy_1_uncentered": 1 / d,
+        "anisotropy_1_within_class": 1 / d,
+        "isoscore": 1,
+        "effective_rank": d,
+        "persistent_entropy": math.log(n - 1),
+        "relative_persistent_entropy": 1,
+    }[row.name]
+    pairs = torch.arange(n) % d  # e_i and -e_i are one class
+    assert value(row, torch.cat([axes, -axes]), pairs).item() == pytest.approx(expected)
+    if row.better != "neither" and not row.name.startswith("mean_cosine"):
+        assert expected == pytest.approx(row.bounds(n, d)[row.better == "higher"])  # the best there can be
+
+
+@ROWS
+@pytest.mark.parametrize(("n", "d"), [(600, 20), (60, 300)])
+def test_isotropic_gaussian(row, n, d):
+    assert value(row, cloud(n, d)).item() == pytest.approx(row.isotropic(n, d), rel=0.04, abs=0.005)
+
+
+@ROWS
+def test_better_is_farther_from_a_line(row):
+    if row.better == "neither":
+        pytest.skip("says nothing of isotropy")
+    stretched = cloud(100, 6) * torch.tensor([1, 1e-3, 1e-3, 1e-3, 1e-3, 1e-3]) + torch.tensor(
+        [5.0, 0, 0, 0, 0, 0]
+    )
+    worse, better = value(row, stretched), value(row, cloud(100, 6))
+    assert (better > worse) == (row.better == "higher")
+
+
+@ROWS
+@pytest.mark.parametrize("change", CHANGES)
+def test_unchanged_by_what_is_declared_and_by_nothing_else(row, change):
+    points = cloud(14, 5, kind="spectrum") + 0.4
+    labels = classes_of(points)
+    before, after = value(row, points, labels), value(row, *CHANGES[change](points, labels))
+    same = torch.isclose(before, after, rtol=1e-9, atol=1e-12)
+    assert same == (change in row.invariant.split())
+
+
+@ROWS
+@settings(max_examples=10, deadline=None)
+@given(n=st.integers(5, 12), d=st.integers(2, 9), seed=st.integers(0, 2**31))
+def test_declared_invariances_hold_for_any_cloud(row, n, d, seed):
+    points = cloud(n, d, seed)
+    labels = classes_of(points)
+    before = value(row, points, labels)
+    for change in row.invariant.split():
+        torch.testing.assert_close(value(row, *CHANGES[change](points, labels)), before, rtol=1e-7, atol=1e-9)
+
+
+@ROWS
+@pytest.mark.parametrize("scale", [1e-250, 1e250])
+def test_unit_may_be_extreme(row, scale):
+    torch.testing.assert_close(value(row, cloud(9, 4) * scale), value(row, cloud(9, 4)))
+
+
+@ROWS
+@pytest.mark.parametrize(("n", "d"), [(8, 3), (5, 7)])
+def test_gradient(row, n, d):
+    points = (cloud(n, d) + 0.5).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: value(row, x), points)
+
+
+@ROWS
+def test_gradient_is_finite_at_repeated_and_zero_points(row):
+    points = cloud(10, 3, kind="repeated")
+    points[:2] = 0
+    points.requires_grad_()
+    value(row, points).backward()
+    assert torch.isfinite(points.grad).all()
+    assert (points.grad != 0).any()
+
+
+@ROWS
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_keeps_dtype_and_computes_in_double(row, dtype):
+    points = (cloud(40, 8) + 0.2).to(dtype)
+    found, exact = value(row, points), value(row, points.double())
+    assert found.dtype == dtype
+    assert found.shape == ()
+    assert found == exact.to(dtype)
+
+
+@ROWS
+def test_layout_in_memory_does_not_matter(row):
+    points = cloud(12, 8)
+    expected = value(row, points[:, ::2].clone())
+    torch.testing.assert_close(value(row, points[:, ::2]), expected)
+    torch.testing.assert_close(value(row, points[:, ::2].T.contiguous().T), expected)
+
+
+@ROWS
+def test_input_is_left_alone(row):
+    points = cloud(12, 4)
+    before = points.clone()
+    value(row, points)
+    assert torch.equal(points, before)
+
+
+@ROWS
+def test_nan_is_refused_with_its_row(row):
+    points = cloud(6, 3)
+    points[4, 0] = torch.inf
+    with pytest.raises(ValueError, match="the first in row 4"):
+        value(row, points)
+
+
+@ROWS
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_same_on_the_gpu(row):
+    points = cloud(50, 20)
+    found = value(row, points.cuda())
+    assert found.is_cuda
+    torch.testing.assert_close(found.cpu(), value(row, points))
+
+
+def test_names():
+    assert list(MEASURES) == [row.name for row in MEASURES.values()]
+    assert all(callable(getattr(measures, name)) for name in measures.__all__ if name != "MEASURES")
+    assert measures.__all__ == sorted(measures.__all__)
+
+
+@ROWS
+def test_documented_in_the_table_and_on_a_page(row):
+    line = next(
+        line for line in (DOCS / "README.md").read_text().splitlines() if line.startswith(f"| `{row.name}`")
+    )
+    _, _, _, _, unchanged, link, _ = (cell.strip() for cell in line.split("|"))
+    assert {*unchanged.split(", "), "permutation"} == set(row.invariant.split())
+    page = (DOCS / re.search(r"\((.*)\)", link)[1]).read_text()
+    assert f"`{row.name}`" in page
+    assert re.findall(r"^## (.*)$", page, re.MULTILINE) == HEADINGS
