@@ -14,7 +14,8 @@ FLOORS = [
     ["measures", "losses"],
     ["training"],
     ["report"],
-    ["cli", "__main__"],
+    ["cli"],
+    ["__main__"],
 ]
 HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 

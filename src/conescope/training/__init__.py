@@ -1,5 +1,10 @@
 """Fine-tuning with a regularizer, and the comparison with fine-tuning without."""
 
-from conescope.training.regularize import regularize
+from conescope._optional import require
+
+for package in ("transformers", "accelerate"):  # the Trainer needs both
+    require(package, extra="hf")
+
+from conescope.training.regularize import regularize  # noqa: E402
 
 __all__ = ["regularize"]

@@ -78,7 +78,7 @@ class Regularized(MeanLossTrainer):
         self._shares = []
         return batches, items
 
-    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    def training_step(self, model: torch.nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         if self.gather and self._capture is not None and not self._shares:
             self._shares = self._gathered_shares(model, self._capture)
         return super().training_step(model, inputs, *args, **kwargs)
@@ -86,7 +86,7 @@ class Regularized(MeanLossTrainer):
     def compute_loss(
         self,
         model: torch.nn.Module,
-        inputs: dict[str, Any],
+        inputs: Any,
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
@@ -174,7 +174,7 @@ class Regularized(MeanLossTrainer):
         return torch.where(total > 0, norms[1] / total, 0.0)
 
 
-def _class_labels(inputs: dict[str, Any]) -> Tensor | None:
+def _class_labels(inputs: Any) -> Tensor | None:
     """Return the labels if they are class numbers, one a sequence."""
     labels = inputs.get("labels")
     usable = isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import (
     AutoModelForSequenceClassification,
@@ -297,11 +298,9 @@ def _metrics(predicted: Any) -> dict[str, float]:
     return classification_scores(predicted.label_ids.tolist(), _classes_of(predicted.predictions).tolist())
 
 
-def _classes_of(logits: Any) -> np.ndarray[Any, Any]:
-    first: np.ndarray[Any, Any] = (
-        logits[0] if isinstance(logits, tuple) else logits
-    )  # some models return more
-    classes: np.ndarray[Any, Any] = first.argmax(axis=-1)
+def _classes_of(logits: Any) -> NDArray[np.int64]:
+    first = np.asarray(logits[0] if isinstance(logits, tuple) else logits)  # some models return more
+    classes: NDArray[np.int64] = first.argmax(axis=-1)
     return classes
 
 
