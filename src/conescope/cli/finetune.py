@@ -63,17 +63,12 @@ def finetune(
         raise ValueError(f"--regularizer must be persistent-entropy or none, got {regularizer!r}")
     require("transformers", extra="hf")
     quiet_transformers()
-    from conescope.capture import layers_needed
-    from conescope.topology.selection import check_rule
     from conescope.training.finetune import Experiment, PersistentEntropy
     from conescope.training.finetune import finetune as run
     from conescope.training.single_run import Recipe
     from conescope.training.tables import read_labelled
 
     rules: list[Any] = [None if rule == "none" else rule for rule in selection or ["recursive"]]
-    for rule in rules:
-        check_rule(rule)
-    layers_needed(pooling, layer)  # type: ignore[arg-type]
     regularized = [PersistentEntropy(weight, rule, min_points) for rule in rules]
     if regularizer == "none":
         regularized = []

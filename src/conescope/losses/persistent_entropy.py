@@ -11,6 +11,7 @@ published formula this is. Their code adds a further term on the discarded bars,
 pushes these bars up; it is not part of the formula and not included.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -58,9 +59,7 @@ def persistent_entropy_loss(
         min_points: at least 2.
     """
     check_points(points)
-    check_rule(selection)
-    if min_points < 2:
-        raise ValueError(f"min_points must be at least 2, as one point has no bar, got {min_points}")
+    _check_settings(selection, min_points)
     if labels is None:
         labels = torch.zeros(len(points), dtype=torch.int64, device=points.device)
     check_labels(labels, len(points))
@@ -85,7 +84,9 @@ class PersistentEntropyLoss(nn.Module):
         self, weight: float = 1.0, selection: Rule | None = "recursive", min_points: int = 5
     ) -> None:
         super().__init__()
-        check_rule(selection)
+        _check_settings(selection, min_points)
+        if not math.isfinite(weight):
+            raise ValueError(f"weight must be finite, got {weight}")
         self.weight = weight
         self.selection = selection
         self.min_points = min_points
@@ -102,6 +103,12 @@ class PersistentEntropyLoss(nn.Module):
 
     def extra_repr(self) -> str:
         return f"weight={self.weight}, selection={self.selection!r}, min_points={self.min_points}"
+
+
+def _check_settings(selection: str | None, min_points: int) -> None:
+    check_rule(selection)
+    if min_points < 2:
+        raise ValueError(f"min_points must be at least 2, as one point has no bar, got {min_points}")
 
 
 def _class_clouds(

@@ -57,10 +57,12 @@ def relative_persistent_entropy(lengths: Lengths) -> Float[Tensor, "*batch"]:
 
 def entropy_of_shares(lengths: Lengths) -> Float[Tensor, "*batch"]:
     """Return `persistent_entropy` without looking at the contents: for inner loops. NaN gives NaN."""
+    if lengths.shape[-1] == 0:
+        return lengths.sum(dim=-1)
     wide = lengths if lengths.dtype == torch.float64 else lengths.float()
-    positive = wide != 0
+    largest = wide.detach().amax(dim=-1, keepdim=True)  # as the unit it keeps the total from overflowing
+    wide = torch.where(wide != 0, wide, 0) / torch.where(largest == 0, 1, largest)  # a zero bar: no gradient
     total = wide.sum(dim=-1, keepdim=True)
-    shares = torch.where(
-        positive, wide / torch.where(total == 0, 1, total), 1
-    )  # 1 ln 1 = 0, gradient 0 there
+    shares = wide / torch.where(total == 0, 1, total)
+    shares = torch.where(shares != 0, shares, 1)  # 0 ln 0 = 0 = 1 ln 1
     return -(shares * shares.log()).sum(dim=-1).to(lengths.dtype)

@@ -52,7 +52,7 @@ def h0_lengths(points: Clouds) -> Lengths:
     >>> h0_lengths(torch.tensor([[0.0], [7.0], [1.0], [3.0]]))
     tensor([1., 2., 4.])
     """
-    return _tree(points)[1].sort(dim=-1).values.to(points.dtype)
+    return _tree(points)[1].sort(dim=-1, stable=True).values.to(points.dtype)
 
 
 def h0_barcode(points: Clouds) -> Barcode:
@@ -92,18 +92,34 @@ def spanning_trees(
 
     rows = edges + torch.arange(count, device=clouds.device)[:, None, None] * n
     ends = clouds.reshape(count * n, d).index_select(0, rows.flatten()).reshape(*edges.shape, d)
-    return edges, torch.linalg.vector_norm(ends[:, :, 0] - ends[:, :, 1], dim=-1)
+    differences = ends[:, :, 0] - ends[:, :, 1]
+    # a unit for each bar, as squares of very small or large lengths leave the range of float32
+    unit = _power_of_two(differences.detach(), dim=-1)
+    return edges, torch.linalg.vector_norm(differences / unit, dim=-1) * unit[..., 0]
+
+
+def _power_of_two(values: Tensor, dim: int | tuple[int, ...]) -> Tensor:
+    """Return the largest power of two up to the greatest magnitude: in this unit no square overflows.
+
+    Changing to it and back rounds nothing. Where all values are zero it is 1.
+    """
+    largest = values.abs().amax(dim=dim, keepdim=True)
+    return torch.where(largest > 0, largest / (2 * torch.frexp(largest).mantissa), 1)
 
 
 def _squared_distances(clouds: Tensor, present: Tensor) -> Tensor:
     """Return float64 squared distances up to a common factor a cloud; infinity where a point is absent."""
-    points = clouds.double() * present[..., None]
-    points = points - points.sum(dim=1, keepdim=True) / present.sum(dim=1).clamp(min=1)[:, None, None]
-    points = points * present[..., None]
-    if points.shape[1] > 0:  # the unit is free, so take one in which no square over- or underflows
-        points = points / points.abs().amax(dim=(1, 2), keepdim=True).clamp(
-            min=torch.finfo(torch.float64).tiny
-        )
+    # No step may round what is exact, so that equal distances stay equal: differences of points, a power of
+    # two as the unit, and a center of few digits.
+    inside = present[..., None]
+    points = clouds.double()
+    if points.shape[1] > 0:
+        first = present.int().argmax(dim=1)
+        points = points - points[torch.arange(len(points), device=points.device), first][:, None]
+        points = points.where(inside, 0)
+        points = points / _power_of_two(points, dim=(1, 2))
+        center = points.sum(dim=1, keepdim=True) / present.sum(dim=1).clamp(min=1)[:, None, None]
+        points = (points - center.bfloat16().double()).where(inside, 0)
     squares = points.square().sum(dim=2)
     distances = torch.baddbmm(squares[:, None, :], points, points.mT, alpha=-2)
     distances += squares[:, :, None]

@@ -29,7 +29,7 @@ def minimum_spanning_edges(
     none = n * n
     point = torch.arange(n, device=distances.device).expand(clouds, n)
     component = point.clone()
-    chosen = [torch.full((clouds, 0), none, dtype=torch.int64, device=distances.device)]
+    chosen = [torch.full((clouds, max(n - 1, 0)), none, dtype=torch.int64, device=distances.device)]
     rounds = math.ceil(math.log2(n)) if n > 1 else 0
     for _ in range(rounds):
         distances.masked_fill_(component[:, :, None] == component[:, None, :], math.inf)

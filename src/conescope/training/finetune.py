@@ -54,6 +54,9 @@ class PersistentEntropy:
     selection: Rule | None = "recursive"
     min_points: int = 5
 
+    def __post_init__(self) -> None:
+        self.loss()  # refuses what it can not use before anything is trained
+
     @property
     def name(self) -> str:
         weight = "" if self.weight == 1 else f" x{self.weight:g}"
@@ -105,7 +108,6 @@ def finetune(
     """
     folder = Path(folder)
     recipe = experiment.recipe
-    chosen_precision(recipe.precision, chosen_device(recipe.device))
     tokenizer = load_tokenizer(recipe)
     _claim(folder, experiment)
     train, dev = (encode(data, tokenizer, recipe.max_length) for data in (experiment.train, experiment.dev))

@@ -1,6 +1,7 @@
 """One training run: a pretrained model, one seed, with or without a regularizer, resumable."""
 
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -51,6 +52,16 @@ class Recipe:
     precision: str = "auto"
     device: str = "auto"
     save_steps: int = 200
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "lr"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        for name in ("batch_size", "accumulation", "max_length", "save_steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        layers_needed(self.pooling, self.layer)
+        chosen_precision(self.precision, chosen_device(self.device))
 
 
 @dataclass(frozen=True)
