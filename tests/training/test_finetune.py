@@ -7,9 +7,11 @@ import torch
 from safetensors.torch import load_file
 
 from conescope.results import FineTuning
-from conescope.training.finetune import Experiment, PersistentEntropy, finetune
+from conescope.training.experiment import Experiment, PersistentEntropy
+from conescope.training.finetune import finetune
+from conescope.training.recipe import Recipe, chosen_device, chosen_precision
 from conescope.training.scores import classification_scores
-from conescope.training.single_run import Recipe, chosen_device, chosen_precision, last_whole_checkpoint
+from conescope.training.single_run import last_whole_checkpoint
 from conescope.training.tables import LabelledTexts
 from tests.samples import models
 

@@ -166,6 +166,21 @@ def test_a_user_loss_that_scales_itself_is_left_to_it(tmp_path):
     torch.testing.assert_close(weights(parts), weights(whole), rtol=0, atol=1e-13)
 
 
+def test_a_model_made_anew_by_model_init_is_hooked_too(tmp_path):
+    class FromInit(regularized()):
+        def __init__(self, model, **kwargs):
+            super().__init__(model_init=lambda: models.bert(dtype=torch.float64), **kwargs)
+
+    all_rows = {"batch": 64, "steps": 1}  # making the model sets the seed, and so the order of the data
+    made, given = train(tmp_path, FromInit, **all_rows), train(tmp_path, regularized(), **all_rows)
+    torch.testing.assert_close(weights(made), weights(given))
+
+
+def test_hooks_are_gone_after_training(tmp_path):
+    trainer = train(tmp_path, regularized(layer=1), steps=1)
+    assert not any(part._forward_hooks or part._forward_pre_hooks for part in trainer.model.modules())
+
+
 def test_checkpointing_that_cuts_the_gradient_is_refused(tmp_path):
     frozen = regularized(layer=1)
 

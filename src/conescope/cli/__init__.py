@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 a gate failed or the program did, 2 bad input, told in one
 """
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -25,7 +26,7 @@ for command in (measure, finetune, report, demo):
     app.command()(command)
 
 
-def _show_version(wanted: bool) -> None:
+def _show_version(wanted: bool | None) -> None:
     if wanted:
         from conescope import __version__
 
@@ -35,9 +36,10 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(
-        False, "--version", help="Print the version and stop.", callback=_show_version, is_eager=True
-    ),
+    version: Annotated[
+        bool | None,
+        typer.Option("--version", help="Print the version and stop.", callback=_show_version, is_eager=True),
+    ] = None,
 ) -> None:
     """Measure, improve, explain and show the shape of embedding spaces."""
 

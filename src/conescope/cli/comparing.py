@@ -1,6 +1,7 @@
 """What `finetune` and `demo` share: progress while training, and the outcome on the terminal."""
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -44,7 +45,7 @@ def training_progress(runs: int) -> Iterator[Callable[[str, int, int, int, float
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}"),
+        TextColumn("{task.fields[loss]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), expand=True) as bars:
@@ -53,8 +54,9 @@ def training_progress(runs: int) -> Iterator[Callable[[str, int, int, int, float
         def advance(arm: str, seed: int, step: int, steps: int, loss: float) -> None:
             if (arm, seed) not in tasks:
                 label = escape(f"{len(tasks) + 1}/{runs} {arm}, seed {seed}")
-                tasks[arm, seed] = bars.add_task(label, total=steps, loss=loss)
-            bars.update(tasks[arm, seed], completed=step, loss=loss)
+                tasks[arm, seed] = bars.add_task(label, total=steps, loss="")
+            shown = "" if math.isnan(loss) else f"loss {loss:.3f}"  # none is known before the first log
+            bars.update(tasks[arm, seed], completed=step, loss=shown)
 
         yield advance
 

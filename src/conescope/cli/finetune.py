@@ -63,9 +63,9 @@ def finetune(
         raise ValueError(f"--regularizer must be persistent-entropy or none, got {regularizer!r}")
     require("transformers", extra="hf")
     quiet_transformers()
-    from conescope.training.finetune import Experiment, PersistentEntropy
+    from conescope.training.experiment import Experiment, PersistentEntropy
     from conescope.training.finetune import finetune as run
-    from conescope.training.single_run import Recipe
+    from conescope.training.recipe import Recipe
     from conescope.training.tables import read_labelled
 
     rules: list[Any] = [None if rule == "none" else rule for rule in selection or ["recursive"]]

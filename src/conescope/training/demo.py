@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 
 from conescope._optional import require
-from conescope.training.finetune import Experiment, PersistentEntropy
-from conescope.training.single_run import Recipe
+from conescope.training.experiment import Experiment, PersistentEntropy
+from conescope.training.recipe import Recipe
 from conescope.training.tables import LabelledTexts
 
 SHORTEST, LONGEST = 40, 300  # characters of a sentence

@@ -15,13 +15,14 @@ al. 2021, arXiv:2101.06983). This costs one more forward pass a step, and no mem
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import Trainer
 
-from conescope.capture import LayerCapture, Pooling, layers_needed, pool
+from conescope.capture import LayerCapture, Pooling, backbone, layers_needed, pool
 from conescope.training.mean_loss import MeanLossTrainer
 
 Regularizer = Callable[[Tensor, Tensor | None], Tensor]
@@ -65,13 +66,23 @@ class Regularized(MeanLossTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._hooks: ExitStack | None = None  # while training
         self._capture: LayerCapture | None = None
         self._shares: list[tuple[Tensor, Tensor]] = []  # of each micro-batch to come: gradient, value
         self._seen: dict[str, list[Tensor]] = {}  # what to log, since the last log
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        with LayerCapture(self.model, self.layers) as self._capture:  # type: ignore[arg-type]
-            return super().train(*args, **kwargs)
+        with ExitStack() as self._hooks:
+            try:
+                return super().train(*args, **kwargs)
+            finally:
+                self._hooks = self._capture = None
+
+    def _hooked(self, model: torch.nn.Module, hooks: ExitStack) -> LayerCapture:
+        """Return the capture of this model; `model_init` may have made a new one since the last step."""
+        if self._capture is None or self._capture.backbone is not backbone(model):
+            self._capture = hooks.enter_context(LayerCapture(model, self.layers))
+        return self._capture
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         batches, items = super().get_batch_samples(*args, **kwargs)
@@ -79,8 +90,8 @@ class Regularized(MeanLossTrainer):
         return batches, items
 
     def training_step(self, model: torch.nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        if self.gather and self._capture is not None and not self._shares:
-            self._shares = self._gathered_shares(model, self._capture)
+        if self.gather and self._hooks is not None and not self._shares:
+            self._shares = self._gathered_shares(model, self._hooked(model, self._hooks))
         return super().training_step(model, inputs, *args, **kwargs)
 
     def compute_loss(
@@ -90,12 +101,13 @@ class Regularized(MeanLossTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        if not model.training or self._capture is None:
+        if not model.training or self._hooks is None:
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
         labels, mask = _class_labels(inputs), inputs.get("attention_mask")
-        self._capture.arm()
+        capture = self._hooked(model, self._hooks)
+        capture.arm()
         task, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
-        hidden = self._capture.take()
+        hidden = capture.take()
         if not hidden[-1].requires_grad:
             raise RuntimeError(
                 "the hidden states carry no gradient; with gradient checkpointing, set "

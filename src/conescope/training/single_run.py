@@ -1,7 +1,6 @@
 """One training run: a pretrained model, one seed, with or without a regularizer, resumable."""
 
 import json
-import math
 import statistics
 import time
 from collections.abc import Callable
@@ -14,8 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
     DataCollatorWithPadding,
     PreTrainedTokenizerBase,
     Trainer,
@@ -25,43 +22,13 @@ from transformers import (
 )
 from transformers.trainer_callback import PrinterCallback
 
-from conescope.capture import LayerCapture, Pooling, layers_needed, pool
+from conescope.training.encoder import embed, load_model
 from conescope.training.mean_loss import MeanLossTrainer
+from conescope.training.recipe import Recipe, chosen_device, chosen_precision
 from conescope.training.regularize import Regularizer, regularize
 from conescope.training.scores import classification_scores
-from conescope.training.tables import LabelledTexts
 
 OnStep = Callable[[int, int, float], None]  # step, steps in all, loss of the task
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is fine-tuned: everything but the data, the seed and the regularizer."""
-
-    model: str
-    epochs: float = 3.0
-    lr: float = 1e-4
-    batch_size: int = 64
-    accumulation: int = 1
-    max_length: int = 128
-    weight_decay: float = 0.01
-    warmup: float = 0.06  # share of the steps; then the rate falls linearly to zero
-    pooling: Pooling = "cls"
-    layer: int = -1
-    gather: bool = False
-    precision: str = "auto"
-    device: str = "auto"
-    save_steps: int = 200
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "lr"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("batch_size", "accumulation", "max_length", "save_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        layers_needed(self.pooling, self.layer)
-        chosen_precision(self.precision, chosen_device(self.device))
 
 
 @dataclass(frozen=True)
@@ -124,49 +91,6 @@ class _Watcher(TrainerCallback):
         self.on_step(state.global_step, state.max_steps, self.loss)
 
 
-def load_tokenizer(recipe: Recipe) -> PreTrainedTokenizerBase:
-    """Return the tokenizer of the model, with a padding token if the model came without one."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(recipe.model)
-    except (OSError, ValueError, KeyError) as problem:
-        raise ValueError(
-            f"no model {recipe.model!r}: neither a folder with a transformers model nor one that the hub has "
-            f"({_first_line(problem)})"
-        ) from problem
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def load_model(recipe: Recipe, tokenizer: PreTrainedTokenizerBase, classes: tuple[str, ...]) -> Any:
-    """Return the pretrained model with a new classification head for these classes."""
-    try:
-        model = AutoModelForSequenceClassification.from_pretrained(
-            recipe.model,
-            num_labels=len(classes),
-            id2label=dict(enumerate(classes)),
-            label2id={name: number for number, name in enumerate(classes)},
-            ignore_mismatched_sizes=True,
-        )
-    except (OSError, ValueError, KeyError) as problem:
-        raise ValueError(
-            f"{recipe.model!r} does not load as a classifier: {_first_line(problem)}"
-        ) from problem
-    if model.config.pad_token_id is None:
-        model.config.pad_token_id = tokenizer.pad_token_id
-    return model
-
-
-def encode(data: LabelledTexts, tokenizer: PreTrainedTokenizerBase, max_length: int) -> list[dict[str, Any]]:
-    """Return one dictionary of token numbers and label for each example, not padded yet."""
-    pairs = list(data.pairs) if data.pairs is not None else None
-    encoded = tokenizer(list(data.texts), pairs, truncation=True, max_length=max_length)
-    return [
-        {name: encoded[name][row] for name in encoded} | {"labels": label}
-        for row, label in enumerate(data.labels)
-    ]
-
-
 def train_run(
     recipe: Recipe,
     train: list[dict[str, Any]],
@@ -220,48 +144,6 @@ def train_run(
         regularizer_seconds=_median(history, "regularizer_seconds"),
     )
     return run, model
-
-
-@torch.no_grad()
-def embed(
-    model: Any, data: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, recipe: Recipe
-) -> Tensor:
-    """Return the pooled float32 embeddings (n, d) of the data, at the layer of the regularizer."""
-    device = chosen_device(recipe.device)
-    model = model.to(device).eval()
-    collate = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)
-    found = []
-    with LayerCapture(model, layers_needed(recipe.pooling, recipe.layer)) as capture:
-        for start in range(0, len(data), recipe.batch_size):
-            batch = collate([dict(row) for row in data[start : start + recipe.batch_size]])
-            inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
-            capture.arm()
-            model(**inputs)
-            found.append(pool(capture.take(), inputs.get("attention_mask"), recipe.pooling).float().cpu())
-    return torch.cat(found)
-
-
-def chosen_device(name: str) -> torch.device:
-    """Return the device of that name; "auto" takes a CUDA device if there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        return torch.device(name)
-    except RuntimeError as problem:
-        raise ValueError(f"device must be auto, cpu, cuda or cuda:0 and so on, got {name!r}") from problem
-
-
-def chosen_precision(name: str, device: torch.device) -> str:
-    """Return fp32, bf16 or fp16; "auto" takes bf16 where the processor multiplies it fast."""
-    if name not in ("auto", "fp32", "bf16", "fp16"):
-        raise ValueError(f"precision must be auto, fp32, bf16 or fp16, got {name!r}")
-    if name != "auto":
-        return name
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    # torch.backends has no public name for this yet
-    fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-    return "bf16" if fast else "fp32"
 
 
 def last_whole_checkpoint(folder: Path) -> str | None:
@@ -322,10 +204,6 @@ def _numbers(row: dict[str, Any]) -> dict[str, float]:
 def _median(history: list[dict[str, float]], name: str) -> float:
     values = [row[name] for row in history if name in row]
     return statistics.median(values) if values else 0.0
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0]
 
 
 def _now() -> float:

@@ -1,0 +1,80 @@
+"""What is compared: a recipe, data, arms and seeds; and the folder that belongs to it."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from conescope._files import write_text
+from conescope.losses import PersistentEntropyLoss
+from conescope.topology import Rule
+from conescope.training.recipe import Recipe
+from conescope.training.tables import LabelledTexts
+
+
+@dataclass(frozen=True)
+class PersistentEntropy:
+    """The settings of the regularizer of one arm."""
+
+    weight: float = 1.0
+    selection: Rule | None = "recursive"
+    min_points: int = 5
+
+    def __post_init__(self) -> None:
+        self.loss()  # refuses what it can not use before anything is trained
+
+    @property
+    def name(self) -> str:
+        weight = "" if self.weight == 1 else f" x{self.weight:g}"
+        return f"persistent-entropy ({self.selection or 'all bars'}){weight}"
+
+    def loss(self) -> PersistentEntropyLoss:
+        return PersistentEntropyLoss(self.weight, self.selection, self.min_points)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that determines the numbers. None among the arms is plain training."""
+
+    title: str
+    recipe: Recipe
+    train: LabelledTexts
+    dev: LabelledTexts
+    classes: tuple[str, ...]
+    arms: tuple[PersistentEntropy | None, ...]
+    seeds: tuple[int, ...]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return the settings, with the data as a hash: what must agree for a folder to be resumed."""
+        settings = dataclasses.asdict(self.recipe)
+        settings |= {
+            "arms": [arm and dataclasses.asdict(arm) for arm in self.arms],
+            "seeds": list(self.seeds),
+        }
+        for part in ("train", "dev"):
+            data: LabelledTexts = getattr(self, part)
+            text = json.dumps([data.texts, data.pairs, data.labels])
+            settings[f"{part}_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+        return settings
+
+
+def claim(folder: Path, experiment: Experiment) -> None:
+    """Write the settings into the folder, or check that those in it are the same."""
+    path = folder / "experiment.json"
+    wanted = json.loads(json.dumps(experiment.fingerprint()))
+    if not path.is_file():
+        write_text(path, json.dumps(wanted, indent=1))
+        return
+    try:
+        there = json.loads(path.read_text())
+    except ValueError as problem:
+        raise ValueError(f"{path} is not readable; remove the folder or give another one") from problem
+    different = [name for name in wanted if there.get(name) != wanted[name]]
+    if different:
+        name = different[0]
+        raise ValueError(
+            f"{folder} holds an experiment with {name} = {there.get(name)}, now it is {wanted[name]}; "
+            "give another folder, or remove this one"
+        )
