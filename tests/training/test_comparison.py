@@ -40,8 +40,8 @@ def change(name, difference, verdict):
 def test_the_sentence_names_task_and_geometry_with_intervals():
     found = [change("matthews", 0.002, "unchanged within noise"), change("anisotropy_1", -0.05, "improved")]
     assert verdict_sentence(found, "matthews", 3) == (
-        "persistent-entropy (recursive): task (matthews) unchanged within noise, +0.002 [-0.008, +0.012]; "
-        "geometry (anisotropy_1, centered) improved, -0.050 [-0.060, -0.040]."
+        "persistent-entropy (recursive): the task is unchanged within noise (Matthews correlation +0.002 "
+        "[-0.008, +0.012]) and the geometry improved (anisotropy_1, centered -0.050 [-0.060, -0.040])."
     )
     assert verdict_sentence(found, "matthews", 1).endswith("This is one seed; another may say otherwise.")
 

@@ -21,6 +21,14 @@ Statistic: TypeAlias = Callable[[NDArray[np.int64]], float]
 
 HEADLINE = "anisotropy_1"  # the geometry a comparison is judged by: centered, as the mean can not be moved
 
+OUTCOMES: dict[Verdict, str] = {
+    "improved": "improved",
+    "unchanged within noise": "is unchanged within noise",
+    "worse": "got worse",
+    "changed": "changed",
+    "not known": "can not be judged",
+}
+
 
 def differences(
     plain: Arm, treated: Arm, labels: Tensor, points: Callable[[str, int], Tensor]
@@ -115,17 +123,17 @@ def verdict_on(low: float | None, high: float | None, better: Better) -> Verdict
 
 
 def verdict_sentence(found: list[Difference], main_score: str, seeds: int) -> str:
-    """Return what a reader should take home, one sentence an arm and quantity."""
+    """Return what a reader should take home: for each arm, the task and the geometry."""
     if not found:
         return "No comparison: the plain arm was not trained, so what the regularizer changed is not known."
     sentences = []
     arms = list(dict.fromkeys(difference.arm for difference in found))
     for arm in arms:
         mine = {difference.name: difference for difference in found if difference.arm == arm}
-        parts = [f"task ({main_score}) {_words(mine[main_score])}"]
+        parts = [f"the task {_outcome(mine[main_score])}"]
         if HEADLINE in mine:
-            parts.append(f"geometry ({HEADLINE}, centered) {_words(mine[HEADLINE])}")
-        sentences.append(f"{arm}: {'; '.join(parts)}.")
+            parts.append(f"the geometry {_outcome(mine[HEADLINE])}")
+        sentences.append(f"{arm}: {' and '.join(parts)}.")
     if seeds == 1:
         sentences.append("This is one seed; another may say otherwise.")
     elif len(arms) > 1:
@@ -133,9 +141,14 @@ def verdict_sentence(found: list[Difference], main_score: str, seeds: int) -> st
     return " ".join(sentences)
 
 
-def _words(change: Difference) -> str:
+def _outcome(change: Difference) -> str:
+    name = {
+        "matthews": "Matthews correlation",
+        "macro_f1": "macro F1",
+        HEADLINE: "anisotropy_1, centered",
+    }.get(change.name, change.name)
     interval = "" if change.low is None else f" [{change.low:+.3f}, {change.high:+.3f}]"
-    return f"{change.verdict}, {change.difference:+.3f}{interval}"
+    return f"{OUTCOMES[change.verdict]} ({name} {change.difference:+.3f}{interval})"
 
 
 def _score(name: str, labels: Tensor) -> Callable[[Run, Run], Statistic]:
