@@ -46,5 +46,16 @@ def test_the_sentence_names_task_and_geometry_with_intervals():
     assert verdict_sentence(found, "matthews", 1).endswith("This is one seed; another may say otherwise.")
 
 
+def test_arms_with_the_same_outcome_share_a_sentence():
+    one = [change("matthews", 0.002, "unchanged within noise"), change("anisotropy_1", -0.05, "improved")]
+    two = [difference.model_copy(update={"arm": "b"}) for difference in one]
+    worse = [difference.model_copy(update={"arm": "c", "verdict": "worse"}) for difference in one]
+    assert verdict_sentence(one + two + worse, "matthews", 3) == (
+        "persistent-entropy (recursive), b: the task is unchanged within noise and the geometry improved. "
+        "c: the task got worse and the geometry got worse. "
+        "Intervals are not corrected for the number of arms."
+    )
+
+
 def test_without_a_plain_arm_nothing_is_claimed():
     assert verdict_sentence([], "matthews", 3).startswith("No comparison")

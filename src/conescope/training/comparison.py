@@ -123,17 +123,17 @@ def verdict_on(low: float | None, high: float | None, better: Better) -> Verdict
 
 
 def verdict_sentence(found: list[Difference], main_score: str, seeds: int) -> str:
-    """Return what a reader should take home: for each arm, the task and the geometry."""
+    """Return what a reader should take home about task and geometry; with one arm, in numbers too."""
     if not found:
         return "No comparison: the plain arm was not trained, so what the regularizer changed is not known."
-    sentences = []
     arms = list(dict.fromkeys(difference.arm for difference in found))
+    alike: dict[str, list[str]] = {}  # what happened, and to which arms
     for arm in arms:
         mine = {difference.name: difference for difference in found if difference.arm == arm}
-        parts = [f"the task {_outcome(mine[main_score])}"]
-        if HEADLINE in mine:
-            parts.append(f"the geometry {_outcome(mine[HEADLINE])}")
-        sentences.append(f"{arm}: {' and '.join(parts)}.")
+        judged = {"task": mine[main_score]} | ({"geometry": mine[HEADLINE]} if HEADLINE in mine else {})
+        parts = [f"the {what} {_outcome(change, len(arms) == 1)}" for what, change in judged.items()]
+        alike.setdefault(" and ".join(parts), []).append(arm)
+    sentences = [f"{', '.join(names)}: {outcome}." for outcome, names in alike.items()]
     if seeds == 1:
         sentences.append("This is one seed; another may say otherwise.")
     elif len(arms) > 1:
@@ -141,14 +141,15 @@ def verdict_sentence(found: list[Difference], main_score: str, seeds: int) -> st
     return " ".join(sentences)
 
 
-def _outcome(change: Difference) -> str:
+def _outcome(change: Difference, in_numbers: bool) -> str:
     name = {
         "matthews": "Matthews correlation",
         "macro_f1": "macro F1",
         HEADLINE: "anisotropy_1, centered",
     }.get(change.name, change.name)
     interval = "" if change.low is None else f" [{change.low:+.3f}, {change.high:+.3f}]"
-    return f"{OUTCOMES[change.verdict]} ({name} {change.difference:+.3f}{interval})"
+    numbers = f" ({name} {change.difference:+.3f}{interval})" if in_numbers else ""
+    return OUTCOMES[change.verdict] + numbers
 
 
 def _score(name: str, labels: Tensor) -> Callable[[Run, Run], Statistic]:
