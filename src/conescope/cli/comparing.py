@@ -1,6 +1,7 @@
 """What `finetune` and `demo` share: progress while training, and the outcome on the terminal."""
 
 import json
+import logging
 import math
 import os
 import sys
@@ -62,12 +63,13 @@ def training_progress(runs: int) -> Iterator[Callable[[str, int, int, int, float
 
 
 def quiet_transformers() -> None:
-    """Keep transformers from printing load reports and bars of its own between ours."""
+    """Keep transformers and the hub from printing load reports, retries and bars between our lines."""
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from transformers.utils import logging
+    from transformers.utils import logging as transformers_logging
 
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def show_outcome(result: "FineTuning", folder: Path, *, as_json: bool) -> None:
