@@ -43,6 +43,10 @@ class MeanLossTrainer(Trainer):
             loss = loss / self.own_divisor()
         return (loss, outputs) if return_outputs else loss
 
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Return the loss for the log; a Trainer that forgets to divide the loss divides what it logs."""
+        return super().training_step(*args, **kwargs) * self.own_divisor()
+
     def own_divisor(self) -> int:
         """Return what this class divides by: the micro-batches of the step where the Trainer forgets to."""
         return max(len(self.window), 1) if not TRAINER_DIVIDES and self.compute_loss_func is None else 1

@@ -4,6 +4,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,8 @@ def train_run(
         compute_metrics=_metrics,
         callbacks=[_Watcher(on_step)],
     )
-    trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder / "checkpoints"))
+    with _numpy_states_allowed():
+        trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder / "checkpoints"))
     predicted = trainer.predict(dev)  # type: ignore[arg-type]
     predictions = _classes_of(predicted.predictions).tolist()
     rows = [_numbers(row) for row in trainer.state.log_history]
@@ -144,6 +146,20 @@ def train_run(
         regularizer_seconds=_median(history, "regularizer_seconds"),
     )
     return run, model
+
+
+def _numpy_states_allowed() -> AbstractContextManager[None]:
+    """Let a checkpoint hold the state of numpy's generator, which older transformers forget to allow.
+
+    torch.load reads nothing but tensors and plain values since 2.6; the three types here are arrays.
+    """
+    rebuild = np.empty(0).__reduce__()[0]  # moved between modules from numpy 1 to 2
+    types: list[Any] = [rebuild, np.ndarray, np.dtype, type(np.dtype(np.uint32))]
+    return (
+        torch.serialization.safe_globals(types)
+        if hasattr(torch.serialization, "safe_globals")
+        else nullcontext()
+    )
 
 
 def last_whole_checkpoint(folder: Path) -> str | None:
