@@ -18,12 +18,12 @@ def check_points(points: Tensor, *, batched: bool = False) -> None:
         raise ValueError(f"points have shape {shape} with d >= 1, one point a row, got {tuple(points.shape)}")
 
 
-def check_finite(points: Tensor) -> None:
-    """Raise ValueError that names the first row holding NaN or infinity."""
+def check_finite(points: Tensor, *, first: int = 0) -> None:
+    """Raise ValueError that names the first row holding NaN or infinity; rows are counted from `first`."""
     finite = torch.isfinite(points).all(dim=-1).reshape(-1)
     if not finite.all():
         bad = int((~finite).sum())
-        row = int(finite.int().argmin())
+        row = first + int(finite.int().argmin())
         raise ValueError(
             f"points must be finite, but {bad} of {len(finite)} rows hold NaN or infinity, "
             f"the first in row {row}; drop these rows or find out where they come from"

@@ -86,7 +86,7 @@ def _table(found: "Measurement", sample: int) -> "Table":
     table.add_column("meaning", overflow="fold")
     for measured in found.values:
         row = MEASURES[measured.name]
-        expected = row.isotropic(min(found.n, sample) if row.from_bars else found.n, found.d)
+        expected = row.isotropic(min(found.n, sample) if row.reads == "bars" else found.n, found.d)
         meaning = Text(row.meaning, style="dim")
         if measured.note:
             meaning.append(f"\n{measured.note}", style="not dim yellow")

@@ -17,10 +17,10 @@ Reference: Kudriashov et al. (2025), arXiv:2501.05502, whose code logs the first
 prints the third after it. The definition of k = 1: Ethayarajh (2019), arXiv:1909.00512.
 """
 
-import torch
-
 from conescope._types import Labels, Points, Scalar
-from conescope.measures.centering import centered, centered_within, in_double
+from conescope.measures.centering import centered_within
+from conescope.measures.spectrum import Spectrum, spectrum, within_class_spectrum
+from conescope.scale.moments import Moments
 
 
 def anisotropy(points: Points, *, k: int = 1, center: bool = True) -> Scalar:
@@ -35,7 +35,14 @@ def anisotropy(points: Points, *, k: int = 1, center: bool = True) -> Scalar:
     >>> anisotropy(torch.tensor([[3.0, 4.0], [3.0, 0.0], [0.0, 4.0]]), center=False)
     tensor(0.7778)
     """
-    return _share_of_largest(centered(points) if center else in_double(points), k).to(points.dtype)
+    return anisotropy_from_spectrum(spectrum(points, center=center), k=k).to(points.dtype)
+
+
+def anisotropy_from_spectrum(spectrum: Spectrum, *, k: int = 1) -> Scalar:
+    """Return `anisotropy` of any points with this spectrum."""
+    if k < 1:
+        raise ValueError(f"k is the number of directions and at least 1, got {k}")
+    return spectrum.squares[:k].sum() / spectrum.squares.sum()
 
 
 def within_class_anisotropy(points: Points, labels: Labels, *, k: int = 1) -> Scalar:
@@ -48,13 +55,10 @@ def within_class_anisotropy(points: Points, labels: Labels, *, k: int = 1) -> Sc
     >>> within_class_anisotropy(points, torch.tensor([0, 0, 1, 1]))  # squares 2 and 8
     tensor(0.8000)
     """
-    return _share_of_largest(centered_within(points, labels), k).to(points.dtype)
+    within = spectrum(centered_within(points, labels), center=False)
+    return anisotropy_from_spectrum(within, k=k).to(points.dtype)
 
 
-def _share_of_largest(rows: Points, k: int) -> Scalar:
-    if k < 1:
-        raise ValueError(f"k is the number of directions and at least 1, got {k}")
-    n, d = rows.shape
-    gram = rows.T @ rows if d <= n else rows @ rows.T  # same squared singular values, fewer of them
-    share: Scalar = torch.linalg.eigvalsh(gram)[-k:].sum() / gram.trace()
-    return share
+def within_class_anisotropy_from_moments(moments: Moments, *, k: int = 1) -> Scalar:
+    """Return `within_class_anisotropy` of any points with these moments of classes."""
+    return anisotropy_from_spectrum(within_class_spectrum(moments), k=k)

@@ -16,9 +16,12 @@ Machina and Mercer (2024), NAACL.
 import math
 
 import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
 
 from conescope._types import Points, Scalar
 from conescope.measures.centering import centered, in_double
+from conescope.scale.moments import Moments
 
 # A centered row this short, against the longest one, is a point at the mean and a rounding error.
 ROUNDING = 64 * torch.finfo(torch.float64).eps
@@ -41,5 +44,14 @@ def mean_cosine(points: Points, *, center: bool = False) -> Scalar:
     has_direction = size > (ROUNDING * size.amax() if center else 0)
     rows = torch.where(has_direction, rows / torch.where(has_direction, size, 1), 0)
     units = rows / torch.where(has_direction, torch.linalg.vector_norm(rows, dim=1, keepdim=True), 1)
-    count = has_direction.sum()
-    return ((units.sum(dim=0).square().sum() - count) / (count * (count - 1))).to(points.dtype)
+    return _mean_of_pairs(units.sum(dim=0), has_direction.sum()).to(points.dtype)
+
+
+def mean_cosine_from_moments(moments: Moments) -> Scalar:
+    """Return `mean_cosine` of any points with these moments."""
+    return _mean_of_pairs(moments.direction_sum, torch.tensor(moments.directions))
+
+
+def _mean_of_pairs(direction_sum: Float[Tensor, " d"], count: Int64[Tensor, ""]) -> Scalar:
+    mean: Scalar = (direction_sum.square().sum() - count) / (count * (count - 1))
+    return mean

@@ -18,7 +18,7 @@ import math
 import torch
 
 from conescope._types import Points, Scalar
-from conescope.measures.centering import centered, in_double
+from conescope.measures.spectrum import Spectrum, spectrum
 
 
 def effective_rank(points: Points, *, center: bool = True) -> Scalar:
@@ -30,11 +30,13 @@ def effective_rank(points: Points, *, center: bool = True) -> Scalar:
     >>> effective_rank(torch.tensor([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))  # shares 2/3, 1/3
     tensor(1.8899)
     """
-    rows = centered(points) if center else in_double(points)
-    spectrum = torch.linalg.svdvals(rows)
-    smallest = spectrum[:1] * max(rows.shape) * torch.finfo(rows.dtype).eps
-    positive = spectrum > smallest
-    spectrum = torch.where(positive, spectrum, 0)
-    shares = torch.where(positive, spectrum / spectrum.sum(), 1)  # 1 ln 1 = 0
+    return effective_rank_from_spectrum(spectrum(points, center=center)).to(points.dtype)
+
+
+def effective_rank_from_spectrum(spectrum: Spectrum) -> Scalar:
+    """Return `effective_rank` of any points with this spectrum."""
+    positive = spectrum.squares > 0
+    lengths = torch.where(positive, torch.where(positive, spectrum.squares, 1).sqrt(), 0)
+    shares = torch.where(positive, lengths / lengths.sum(), 1)  # 1 ln 1 = 0
     rank = torch.exp(-(shares * shares.log()).sum())
-    return torch.where(positive.any(), rank, math.nan).to(points.dtype)
+    return torch.where(positive.any(), rank, math.nan)

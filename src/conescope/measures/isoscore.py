@@ -20,6 +20,7 @@ import math
 
 from conescope._types import Covariance, Points, Scalar
 from conescope.measures.centering import centered
+from conescope.measures.spectrum import Spectrum
 
 
 def isoscore(points: Points) -> Scalar:
@@ -51,6 +52,11 @@ def isoscore_from_covariance(covariance: Covariance) -> Scalar:
     unit = wide.trace().detach()
     wide = wide / unit
     return _even_share(wide.trace(), wide.square().sum(), len(wide)).to(covariance.dtype)
+
+
+def isoscore_from_spectrum(spectrum: Spectrum) -> Scalar:
+    """Return the IsoScore of any points with this spectrum."""
+    return _even_share(spectrum.squares.sum(), spectrum.squares.square().sum(), spectrum.d)
 
 
 def _even_share(trace: Scalar, trace_of_square: Scalar, d: int) -> Scalar:

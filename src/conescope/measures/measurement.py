@@ -62,14 +62,14 @@ def measure(
     classes = None if labels is None else _as_labels(labels, len(cloud)).to(cloud.device)
     part = _sample(cloud, sample, seed)
     drawn = f"on {len(part)} of {len(cloud)} points, seed {seed}" if len(part) < len(cloud) else ""
-    lengths = bars(part if any(row.from_bars for row in rows) else part[:0])
+    lengths = bars(part if any(row.reads == "bars" for row in rows) else part[:0])
     values = []
     for row in rows:
-        if row.from_bars is not None:
-            value = float(row.from_bars(lengths))
+        if row.reads == "bars" and row.finish is not None:
+            value = float(row.finish(lengths))
         else:
             value = float(row.function(cloud, classes) if row.needs_labels else row.function(cloud))
-        defined, note = not math.isnan(value), drawn if row.from_bars else ""
+        defined, note = not math.isnan(value), drawn if row.reads == "bars" else ""
         values.append(
             MeasuredValue(
                 name=row.name,

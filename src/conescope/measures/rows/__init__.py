@@ -1,0 +1,1 @@
+"""The rows of MEASURES, one file a family."""

@@ -1,0 +1,5 @@
+"""Rows of a quantizer's cells: how evenly are they filled?"""
+
+from conescope.measures.row import Measure
+
+ROWS: tuple[Measure, ...] = ()

@@ -1,0 +1,246 @@
+"""Moments: all that one pass over the points keeps, in memory that does not grow with them.
+
+For points x_i with norms r_i and directions u_i = x_i / r_i (zero vectors have none):
+
+    n, mean, scatter = sum_i (x_i - mean)(x_i - mean)^T        size, place, shape
+    mean and scatter of r_i, smallest, largest                 norms
+    sum_i u_i, sum_i u_i^2                                     all mean cosines without a pair
+
+and n, mean and sum of directions for each class. Two parts merge into the moments of the whole by the
+rule of Chan, Golub and LeVeque (1983), in any order, with the same result to rounding.
+
+Sums are held in float64. The products of the scatter are made in float64 too, or, with
+`precision="single"`, in float32 on rows from which a mean of the first of them is taken: half the time,
+and `resolution` says how much weaker than the strongest direction one may be and still be told from rounding.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from conescope._check import check_finite, check_labels, check_points
+from conescope._types import Covariance, Labels, Points, Scalar
+
+Precision = Literal["single", "double"]
+
+PANEL = 8192  # rows of one matrix product
+CACHED = 3 << 18  # numbers that stay in a core's cache while they are read three times
+SINGLE_RESOLUTION = 1e-6  # float32 products, summed in float64 over panels
+ORDINARY = 1e15  # norms up to this, and down to its inverse, have float32 squares
+SQUARABLE = 1e140  # the same for float64
+
+
+@dataclass(frozen=True)
+class ClassMoments:
+    """Size, mean and sum of directions of each class; classes are numbered from 0."""
+
+    counts: Int64[Tensor, " classes"]
+    means: Float[Tensor, "classes d"]
+    direction_counts: Int64[Tensor, " classes"]  # without zero vectors
+    direction_sums: Float[Tensor, "classes d"]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What one pass keeps of n points in d dimensions. `scatter` and what follows it need order 2."""
+
+    n: int
+    d: int
+    mean: Float[Tensor, " d"]
+    directions: int  # points that differ from zero
+    direction_sum: Float[Tensor, " d"]
+    norm_mean: Scalar
+    norm_scatter: Scalar  # sum of squared deviations from norm_mean
+    norm_range: tuple[float, float]
+    resolution: float
+    scatter: Covariance | None = None
+    direction_square_sum: Float[Tensor, " d"] | None = None
+    classes: ClassMoments | None = None
+
+
+def moments(
+    points: Points,
+    labels: Labels | None = None,
+    *,
+    classes: int | None = None,
+    order: Literal[1, 2] = 2,
+    precision: Precision = "double",
+) -> Moments:
+    """Return the moments of at least one point; differentiable in double precision.
+
+    Args:
+        points: of shape (n, d), n >= 1.
+        labels: class numbers, from 0.
+        classes: how many there are, if more than the labels show.
+        order: 1 leaves out what costs n d^2: the scatter, and the squares of directions.
+        precision: of the products; float64 points are never narrowed.
+
+    Raises:
+        ValueError: for NaN and infinity (the first row is named), and norms whose squares leave float64.
+    """
+    check_points(points)
+    n, d = points.shape
+    if n == 0:
+        raise ValueError("moments are of at least one point, got none")
+    single = precision == "single" and points.dtype != torch.float64
+    height = PANEL if order == 2 else max(CACHED // d, 1)
+    shift = _rough_mean(points[:height], single)
+    total = torch.zeros(d, dtype=torch.float64, device=points.device)
+    direction_sum, square_sum = total, total
+    scatter = torch.zeros(d, d, dtype=torch.float64, device=points.device) if order == 2 else None
+    norms = []
+    for start in range(0, n, height):
+        panel = points[start : start + height]
+        length, exact = _norms(panel, single, start)
+        rows = panel.double() if exact else panel.float()
+        inverse = torch.where(length > 0, 1 / torch.where(length > 0, length, 1), 0)
+        norms.append(length)
+        if scatter is None:
+            sums = torch.stack([torch.ones_like(inverse), inverse]) @ rows
+            total, direction_sum = total + sums[0], direction_sum + sums[1]
+            continue
+        shifted = rows - shift.to(rows.dtype)
+        total = total + shifted.sum(dim=0)
+        direction_sum = direction_sum + inverse @ rows
+        square_sum = square_sum + inverse.square() @ rows.square()
+        scatter = scatter + _product(shifted)
+    lengths = torch.cat(norms).double()
+    offset = total / n
+    if scatter is not None:
+        scatter = scatter - n * torch.outer(offset, offset)
+        offset = offset + shift.double()
+    return Moments(
+        n=n,
+        d=d,
+        mean=offset,
+        directions=int((lengths > 0).sum()),
+        direction_sum=direction_sum,
+        norm_mean=lengths.mean(),
+        norm_scatter=(lengths - lengths.mean()).square().sum(),
+        norm_range=(float(lengths.min()), float(lengths.max())),
+        resolution=SINGLE_RESOLUTION if single else d * torch.finfo(torch.float64).eps,
+        scatter=scatter,
+        direction_square_sum=square_sum if order == 2 else None,
+        classes=None if labels is None else _class_moments(points, labels, classes, lengths),
+    )
+
+
+def merge(one: Moments, other: Moments) -> Moments:
+    """Return the moments of the points of both. Classes of the same number are one class.
+
+    Raises:
+        ValueError: if dimensions, orders, or the presence of labels differ.
+    """
+    if one.d != other.d:
+        raise ValueError(f"points of {one.d} and of {other.d} dimensions can not be merged")
+    if (one.scatter is None) != (other.scatter is None):
+        raise ValueError("moments of order 1 and 2 can not be merged: scan both with the same measures")
+    if (one.classes is None) != (other.classes is None):
+        raise ValueError("moments with and without labels can not be merged: scan both with labels, or none")
+    n = one.n + other.n
+    between = one.n * other.n / n  # weight of the squared distance of two means
+    step = other.mean - one.mean
+    norm_step = other.norm_mean - one.norm_mean
+    merged = replace(
+        one,
+        n=n,
+        mean=one.mean + step * (other.n / n),
+        directions=one.directions + other.directions,
+        direction_sum=one.direction_sum + other.direction_sum,
+        norm_mean=one.norm_mean + norm_step * (other.n / n),
+        norm_scatter=one.norm_scatter + other.norm_scatter + between * norm_step.square(),
+        norm_range=(
+            min(one.norm_range[0], other.norm_range[0]),
+            max(one.norm_range[1], other.norm_range[1]),
+        ),
+        resolution=max(one.resolution, other.resolution),
+    )
+    if one.scatter is not None and other.scatter is not None:
+        scatter = one.scatter + other.scatter + between * torch.outer(step, step)
+        merged = replace(merged, scatter=scatter)
+    if one.direction_square_sum is not None and other.direction_square_sum is not None:
+        merged = replace(merged, direction_square_sum=one.direction_square_sum + other.direction_square_sum)
+    if one.classes is not None and other.classes is not None:
+        merged = replace(merged, classes=_merge_classes(one.classes, other.classes))
+    return merged
+
+
+def _rough_mean(rows: Points, single: bool) -> Float[Tensor, " d"]:
+    """Return about the mean of some rows; coincident rows give that row to the last bit."""
+    first = rows[0].detach().double()
+    mean = first + (rows.detach().double() - first).mean(dim=0)
+    return mean.float() if single else mean
+
+
+def _norms(panel: Points, single: bool, start: int) -> tuple[Float[Tensor, " n"], bool]:
+    """Return the norms of the rows, and whether they and their products need float64."""
+    if single:
+        length = torch.linalg.vector_norm(panel, dim=1, dtype=torch.float32)
+        if float(length.min()) > 1 / ORDINARY and float(length.max()) < ORDINARY:
+            return length, False
+    check_finite(panel, first=start)
+    length = torch.linalg.vector_norm(panel.double(), dim=1)
+    largest = float(length.max())
+    if largest > SQUARABLE or 0 < largest < 1 / SQUARABLE:
+        raise ValueError(
+            f"the norms of points must lie between {1 / SQUARABLE:g} and {SQUARABLE:g} for their squares to "
+            f"exist, but the largest from row {start} on is {largest:.3g}; change the unit of the points"
+        )
+    return length, True
+
+
+def _product(rows: Points) -> Covariance:
+    """Return rows^T rows in float64; on the CPU through NumPy, whose BLAS halves a symmetric product."""
+    if rows.requires_grad or rows.device.type != "cpu":
+        return (rows.T @ rows).double()
+    matrix = rows.numpy()
+    return torch.from_numpy(matrix.T @ matrix).double()
+
+
+def _class_moments(
+    points: Points, labels: Labels, classes: int | None, lengths: Float[Tensor, " n"]
+) -> ClassMoments:
+    check_labels(labels, len(points))
+    count = int(labels.max()) + 1 if classes is None else classes
+    counts = torch.bincount(labels, minlength=count)
+    sums = torch.zeros(count, points.shape[1], dtype=torch.float64, device=points.device)
+    direction_sums = sums.clone()
+    for start in range(0, len(points), PANEL):
+        part = slice(start, start + PANEL)
+        rows, length = points[part].double(), lengths[part, None]
+        sums = sums.index_add(0, labels[part], rows)
+        units = rows / torch.where(length > 0, length, 1)
+        direction_sums = direction_sums.index_add(0, labels[part], units)
+    return ClassMoments(
+        counts=counts,
+        means=sums / counts.clamp(min=1)[:, None],
+        direction_counts=torch.bincount(labels[lengths > 0], minlength=count),
+        direction_sums=direction_sums,
+    )
+
+
+def _merge_classes(one: ClassMoments, other: ClassMoments) -> ClassMoments:
+    count = max(len(one.counts), len(other.counts))
+    one, other = _padded(one, count), _padded(other, count)
+    counts = one.counts + other.counts
+    share = (other.counts / counts.clamp(min=1))[:, None]
+    return ClassMoments(
+        counts=counts,
+        means=one.means + (other.means - one.means) * share,
+        direction_counts=one.direction_counts + other.direction_counts,
+        direction_sums=one.direction_sums + other.direction_sums,
+    )
+
+
+def _padded(some: ClassMoments, count: int) -> ClassMoments:
+    missing = count - len(some.counts)
+    vectors, numbers = (0, 0, 0, missing), (0, missing)
+    return ClassMoments(
+        counts=torch.nn.functional.pad(some.counts, numbers),
+        means=torch.nn.functional.pad(some.means, vectors),
+        direction_counts=torch.nn.functional.pad(some.direction_counts, numbers),
+        direction_sums=torch.nn.functional.pad(some.direction_sums, vectors),
+    )
