@@ -32,6 +32,7 @@ def anisotropy(points: Points, *, k: int = 1, center: bool = True) -> Scalar:
     Raises:
         ValueError: if k is less than 1.
 
+    >>> import torch
     >>> anisotropy(torch.tensor([[3.0, 4.0], [3.0, 0.0], [0.0, 4.0]]), center=False)
     tensor(0.7778)
     """
@@ -51,6 +52,7 @@ def within_class_anisotropy(points: Points, labels: Labels, *, k: int = 1) -> Sc
     Unchanged when classes are moved against each other. A class of one point adds nothing; without a
     class that holds two different points it is nan.
 
+    >>> import torch
     >>> points = torch.tensor([[10.0, 1.0], [10.0, -1.0], [-2.0, 0.0], [2.0, 0.0]])
     >>> within_class_anisotropy(points, torch.tensor([0, 0, 1, 1]))  # squares 2 and 8
     tensor(0.8000)
