@@ -12,6 +12,7 @@ FLOORS = [
     ["_types", "_check", "_optional", "_files", "_intervals", "results"],
     ["topology", "scale", "capture"],
     ["measures", "losses"],
+    ["survey"],
     ["training"],
     ["report"],
     ["cli"],

@@ -9,8 +9,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from conescope import capture, losses, measures, report, results, scale, topology, training
-    from conescope.measures.measurement import measure
+    from conescope import capture, losses, measures, report, results, scale, survey, topology, training
+    from conescope.survey.measure import measure
 
 __version__ = version("conescope")
 __all__ = [
@@ -22,18 +22,19 @@ __all__ = [
     "report",
     "results",
     "scale",
+    "survey",
     "topology",
     "training",
 ]
 
-_ROOMS = ("capture", "losses", "measures", "report", "results", "scale", "topology", "training")
+_ROOMS = ("capture", "losses", "measures", "report", "results", "scale", "survey", "topology", "training")
 
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return import_module(f"conescope.{name}")
     if name == "measure":
-        return import_module("conescope.measures.measurement").measure
+        return import_module("conescope.survey.measure").measure
     raise AttributeError(f"module 'conescope' has no attribute {name!r}")
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from conescope._optional import require
 
 CONFIDENCE = 0.95
 
@@ -22,7 +21,7 @@ def student_interval(differences: Sequence[float]) -> tuple[float, float] | None
         return None
     center = statistics.fmean(differences)
     error = statistics.stdev(differences) / math.sqrt(len(differences))
-    half = _quantile(len(differences) - 1) * error
+    half = student_quantile(len(differences) - 1) * error
     return center - half, center + half
 
 
@@ -44,10 +43,12 @@ def jackknife_interval(
         return None
     center = statistic(np.arange(count))
     error = math.sqrt((groups - 1) * statistics.pvariance(values))
-    half = _quantile(groups - 1) * error
+    half = student_quantile(groups - 1) * error
     return center - half, center + half
 
 
-def _quantile(freedom: int) -> float:
-    stats = require("scipy.stats", extra="hf")
-    return float(stats.t.ppf(0.5 + CONFIDENCE / 2, freedom))
+def student_quantile(freedom: int) -> float:
+    """Return the quantile of Student's t that leaves 2.5 % above it."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.5 + CONFIDENCE / 2))

@@ -125,9 +125,9 @@ def test_npy_has_no_columns(tmp_path):
 def test_files_that_are_none(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no file .*x\.npy"):
         read_points(tmp_path / "x.npy")
-    (tmp_path / "x.csv").touch()
-    with pytest.raises(ValueError, match=r"from \.npy, \.safetensors, \.parquet, but .*ends in '\.csv'"):
-        read_points(tmp_path / "x.csv")
+    (tmp_path / "x.docx").touch()
+    with pytest.raises(ValueError, match=r"from \.npy, \.npz, \.safetensors, .*but .*ends in '\.docx'"):
+        read_points(tmp_path / "x.docx")
     (tmp_path / "d.npy").mkdir()
     with pytest.raises(ValueError, match="is a directory"):
         read_points(tmp_path / "d.npy")
@@ -162,15 +162,15 @@ def test_safetensors_by_name_with_labels(tmp_path):
             {"a": torch.zeros(2, 2), "b": torch.zeros(3, 2)},
             None,
             None,
-            r"has 2; name one.*a \(F32 \(2, 2\)\), b ",
+            r"has 2 of them: a, b; name one.*a \(F32 \(2, 2\)\), b ",
         ),
-        ({"a": torch.zeros(4)}, None, None, r"has 0; .*it holds a \(F32 \(4,\)\)"),
+        ({"a": torch.zeros(4)}, None, None, r"has none; it holds a \(F32 \(4,\)\)"),
         ({}, None, None, "it holds nothing"),
         ({"a": torch.zeros(2, 2)}, "c", None, r"no tensor 'c'; it holds a \(F32 \(2, 2\)\)"),
         ({"a": torch.zeros(2, 2).long()}, "a", None, "tensor 'a' of .* is I64"),
         ({"a": torch.zeros(2, 2, 2)}, "a", None, r"tensor 'a' of .* has shape \(2, 2, 2\)"),
         ({"a": torch.zeros(0, 2)}, None, None, r"holds no points: its shape is \(0, 2\)"),
-        ({"a": torch.zeros(2, 2), "y": torch.zeros(2)}, "a", "y", "labels are integers, .*'y'.*float32"),
+        ({"a": torch.zeros(2, 2), "y": torch.zeros(2)}, "a", "y", "labels are integers, .*'y'.*F32"),
         ({"a": torch.zeros(2, 2), "y": torch.zeros(3).long()}, "a", "y", "y holds 3 labels, but .* 2 points"),
     ],
 )
@@ -262,7 +262,7 @@ def test_null_beyond_the_first_row_group_is_found_where_it_is(tmp_path):
 
 def test_parquet_columns_that_are_not_there(tmp_path):
     path = parquet(tmp_path / "x.parquet", v=lists(rows()), y=[1.5] * 7, z=["a", None] * 3 + ["b"])
-    with pytest.raises(ValueError, match=r"no column 'w'; its columns are v \(list<.*>\), y \(double\)"):
+    with pytest.raises(ValueError, match=r"no column 'w'; it holds v \(list<.*>\), y \(double\)"):
         read_points(path, column="w")
     with pytest.raises(ValueError, match="no column 'w' to take labels from, and there is no such file"):
         read_points(path, labels="w")
@@ -270,7 +270,7 @@ def test_parquet_columns_that_are_not_there(tmp_path):
         read_points(path, labels="y")
     with pytest.raises(ValueError, match=r"'z' .* no label in 3 of 7 rows \(null\), the first in row 1"):
         read_points(path, labels="z")
-    with pytest.raises(ValueError, match=r"has none; its columns are id \(int64\)"):
+    with pytest.raises(ValueError, match=r"has none; it holds id \(int64\)"):
         read_points(parquet(tmp_path / "y.parquet", id=[1, 2]))
 
 

@@ -46,7 +46,7 @@ def measure(
     ] = False,
 ) -> None:
     """Measure the shape of an embedding space: one point a row."""
-    from conescope.measures.measurement import measure as measurement_of
+    from conescope.survey.measure import measure as measurement_of
     from conescope.scale import read_points
 
     points, classes = read_points(file, column=column, labels=labels)

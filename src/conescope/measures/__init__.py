@@ -7,7 +7,11 @@ row to what the row declares. The rows of a family stand together, in `conescope
 from conescope.measures.anisotropy import anisotropy, within_class_anisotropy
 from conescope.measures.between_class_anisotropy import between_class_anisotropy
 from conescope.measures.class_separation import class_separation
-from conescope.measures.cluster_isotropy import cluster_centered_cosine, cluster_count, cluster_isotropy_estimate
+from conescope.measures.cluster_isotropy import (
+    cluster_centered_cosine,
+    cluster_count,
+    cluster_isotropy_estimate,
+)
 from conescope.measures.condition_number import condition_number, variance_ratio
 from conescope.measures.cosine import mean_cosine
 from conescope.measures.density_variation import density_variation
@@ -25,6 +29,14 @@ from conescope.measures.norms import mean_norm, norm_variation
 from conescope.measures.participation_ratio import participation_ratio
 from conescope.measures.persistent_entropy import persistent_entropy, relative_persistent_entropy
 from conescope.measures.ph_dimension import ph_dimension
+from conescope.measures.point_patchiness import (
+    CellSpread,
+    point_patchiness,
+    published_point_patchiness,
+    quantization_error,
+    quantization_spread,
+)
+from conescope.measures.quantization import Quantization, quantize
 from conescope.measures.rankme import rankme
 from conescope.measures.rogue_dimensions import RogueDimensions, rogue_dimensions, rogue_share
 from conescope.measures.row import Measure
@@ -46,9 +58,11 @@ from conescope.measures.twonn import TwoNN, twonn, twonn_estimate
 from conescope.measures.vrm import gaussian_vrm, vrm
 
 __all__ = [
+    "CellSpread",
     "FAMILIES",
     "MEASURES",
     "Measure",
+    "Quantization",
     "RogueDimensions",
     "TwoNN",
     "anisotropy",
@@ -80,6 +94,11 @@ __all__ = [
     "participation_ratio",
     "persistent_entropy",
     "ph_dimension",
+    "point_patchiness",
+    "published_point_patchiness",
+    "quantization_error",
+    "quantization_spread",
+    "quantize",
     "rankme",
     "relative_drift",
     "relative_persistent_entropy",

@@ -76,7 +76,7 @@ def _candidates(
     norms, roundoff = squares.sqrt(), torch.finfo(dtype).eps / 2
     growth = (d + 2) * roundoff / (1 - (d + 2) * roundoff)
     found, unsure = [], []
-    for part in queries.split(max(BLOCK // n, 1)):
+    for part in torch.split(queries, max(BLOCK // n, 1)):
         products = torch.addmm(squares.to(dtype), narrow[part], narrow.T, alpha=-2)
         products[torch.arange(len(part), device=part.device), part] = torch.inf
         nearest = products.topk(min(k + SPARE, n - 1), dim=1, largest=False, sorted=False)
@@ -95,5 +95,5 @@ def _distances(
 ) -> Float[Tensor, "m k"]:
     """Return distances from differences, a few points at a time: their neighbors then stay in the cache."""
     height = max(GATHERED // (indices.shape[1] * rows.shape[1]), 1)
-    pieces = zip(part.split(height), indices.split(height), strict=True)
+    pieces = zip(torch.split(part, height), torch.split(indices, height), strict=True)
     return torch.cat([torch.linalg.vector_norm(rows[at] - rows[of, None], dim=2) for of, at in pieces])

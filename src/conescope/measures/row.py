@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-Reads = Literal["points", "moments", "spectrum", "uncentered_spectrum", "neighbors", "bars"]
+Reads = Literal[
+    "points", "moments", "spectrum", "uncentered_spectrum", "neighbors", "bars", "quantization", "clusters"
+]
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ class Measure:
     finish: Callable[[Any], Tensor] | None = None
     needs: Literal["nothing", "labels", "partners"] = "nothing"
     healthy: Callable[[int, int], tuple[float, float] | None] = lambda n, d: None
+    order: Literal[1, 2] = 2  # of the moments it reads; 1 costs n d, 2 costs n d^2
     differentiable: bool = True
+    jackknife: bool = True  # whether leaving points out tells its error; not so for counts
     extra: str = ""  # of the package, where the function needs more than torch
 
     @property
@@ -51,4 +55,4 @@ class Measure:
     @property
     def sampled(self) -> bool:
         """Whether it looks at pairs of points, and so takes a sample of many."""
-        return self.reads in ("points", "neighbors", "bars")
+        return self.reads not in ("moments", "spectrum", "uncentered_spectrum") and self.needs != "partners"

@@ -51,7 +51,7 @@ def between_class_scatter(moments: Moments) -> Covariance:
     classes = moments.classes
     if classes is None:
         raise ValueError("this needs moments of classes: scan with labels")
-    steps = (classes.means - moments.mean) * classes.counts.sqrt()[:, None]
+    steps = (classes.means - moments.mean) * classes.counts.double().sqrt()[:, None]
     return steps.T @ steps
 
 
@@ -66,7 +66,10 @@ def within_class_spectrum(moments: Moments) -> Spectrum:
     within = moments.scatter - between_class_scatter(moments)
     hidden = moments.resolution * whole / torch.where(within.trace() > 0, within.trace(), 1)
     return _spectrum(
-        torch.where(hidden < 1, within, 0), moments.n, moments.d, max(moments.resolution, float(hidden))
+        torch.where(hidden < 1, within, 0),
+        moments.n,
+        moments.d,
+        max(moments.resolution, float(hidden.detach())),
     )
 
 

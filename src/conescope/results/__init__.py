@@ -1,12 +1,13 @@
 """Results are values: frozen models that write and read themselves as JSON. Reports read nothing else."""
 
 from conescope.results.finetuning import Arm, Bars, Difference, FineTuning, Map, Run, Snapshot
-from conescope.results.measurement import MeasuredValue, Measurement
+from conescope.results.measurement import Finding, MeasuredValue, Measurement
 
 __all__ = [
     "Arm",
     "Bars",
     "Difference",
+    "Finding",
     "FineTuning",
     "Map",
     "MeasuredValue",

@@ -10,7 +10,7 @@ and n, mean and sum of directions for each class. Two parts merge into the momen
 rule of Chan, Golub and LeVeque (1983), in any order, with the same result to rounding.
 
 Sums are held in float64. The products of the scatter are made in float64 too, or, with
-`precision="single"`, in float32 on rows from which a mean of the first of them is taken: half the time,
+`precision="single"`, in float32 on rows from which the mean of those before is taken: half the time,
 and `resolution` says how much weaker than the strongest direction one may be and still be told from rounding.
 """
 
@@ -68,6 +68,7 @@ def moments(
     classes: int | None = None,
     order: Literal[1, 2] = 2,
     precision: Precision = "double",
+    first: int = 0,
 ) -> Moments:
     """Return the moments of at least one point; differentiable in double precision.
 
@@ -77,6 +78,7 @@ def moments(
         classes: how many there are, if more than the labels show.
         order: 1 leaves out what costs n d^2: the scatter, and the squares of directions.
         precision: of the products; float64 points are never narrowed.
+        first: number of the first row, where messages count rows of a longer source.
 
     Raises:
         ValueError: for NaN and infinity (the first row is named), and norms whose squares leave float64.
@@ -88,40 +90,43 @@ def moments(
     single = precision == "single" and points.dtype != torch.float64
     height = PANEL if order == 2 else max(CACHED // d, 1)
     shift = _rough_mean(points[:height], single)
-    total = torch.zeros(d, dtype=torch.float64, device=points.device)
-    direction_sum, square_sum = total, total
+    mean = shift.double() if order == 2 else torch.zeros(d, dtype=torch.float64, device=points.device)
+    direction_sum = square_sum = torch.zeros(d, dtype=torch.float64, device=points.device)
     scatter = torch.zeros(d, d, dtype=torch.float64, device=points.device) if order == 2 else None
-    norms = []
+    norms: list[Tensor] = []
+    narrow = single and float(shift.abs().amax()) < ORDINARY
     for start in range(0, n, height):
         panel = points[start : start + height]
-        length, exact = _norms(panel, single, start)
+        length, exact = _norms(panel, narrow, first + start)
         rows = panel.double() if exact else panel.float()
         inverse = torch.where(length > 0, 1 / torch.where(length > 0, length, 1), 0)
         norms.append(length)
         if scatter is None:
             sums = torch.stack([torch.ones_like(inverse), inverse]) @ rows
-            total, direction_sum = total + sums[0], direction_sum + sums[1]
+            mean, direction_sum = mean + sums[0] / n, direction_sum + sums[1]
             continue
+        # rows minus about the mean of all before: their products exceed the scatter at most twice
         shifted = rows - shift.to(rows.dtype)
-        total = total + shifted.sum(dim=0)
+        offset = shifted.sum(dim=0).double() / len(rows)
+        step = shift.double() - mean + offset  # from that mean to the mean of these rows
+        own, between = offset * len(rows) ** 0.5, step * (start * len(rows) / (start + len(rows))) ** 0.5
+        scatter = _product(shifted).add_(scatter).addr_(own, own, alpha=-1).addr_(between, between)
+        mean = mean + step * (len(rows) / (start + len(rows)))
+        shift = mean.detach().to(shift.dtype)
+        narrow = single and float(shift.abs().amax()) < ORDINARY
         direction_sum = direction_sum + inverse @ rows
         square_sum = square_sum + inverse.square() @ rows.square()
-        scatter = scatter + _product(shifted)
     lengths = torch.cat(norms).double()
-    offset = total / n
-    if scatter is not None:
-        scatter = scatter - n * torch.outer(offset, offset)
-        offset = offset + shift.double()
     return Moments(
         n=n,
         d=d,
-        mean=offset,
+        mean=mean,
         directions=int((lengths > 0).sum()),
         direction_sum=direction_sum,
         norm_mean=lengths.mean(),
         norm_scatter=(lengths - lengths.mean()).square().sum(),
-        norm_range=(float(lengths.min()), float(lengths.max())),
-        resolution=SINGLE_RESOLUTION if single else d * torch.finfo(torch.float64).eps,
+        norm_range=(float(lengths.detach().min()), float(lengths.detach().max())),
+        resolution=max(_rounding(n, d), SINGLE_RESOLUTION if single else 0),
         scatter=scatter,
         direction_square_sum=square_sum if order == 2 else None,
         classes=None if labels is None else _class_moments(points, labels, classes, lengths),
@@ -156,7 +161,7 @@ def merge(one: Moments, other: Moments) -> Moments:
             min(one.norm_range[0], other.norm_range[0]),
             max(one.norm_range[1], other.norm_range[1]),
         ),
-        resolution=max(one.resolution, other.resolution),
+        resolution=max(_rounding(n, one.d), one.resolution, other.resolution),
     )
     if one.scatter is not None and other.scatter is not None:
         scatter = one.scatter + other.scatter + between * torch.outer(step, step)
@@ -166,6 +171,11 @@ def merge(one: Moments, other: Moments) -> Moments:
     if one.classes is not None and other.classes is not None:
         merged = replace(merged, classes=_merge_classes(one.classes, other.classes))
     return merged
+
+
+def _rounding(n: int, d: int) -> float:
+    """Return how far float64 sums of n products can be off, whatever the order in which parts merge."""
+    return max(n, d) * torch.finfo(torch.float64).eps
 
 
 def _rough_mean(rows: Points, single: bool) -> Float[Tensor, " d"]:
@@ -179,15 +189,18 @@ def _norms(panel: Points, single: bool, start: int) -> tuple[Float[Tensor, " n"]
     """Return the norms of the rows, and whether they and their products need float64."""
     if single:
         length = torch.linalg.vector_norm(panel, dim=1, dtype=torch.float32)
-        if float(length.min()) > 1 / ORDINARY and float(length.max()) < ORDINARY:
+        known = length.detach()
+        if float(known.min()) > 1 / ORDINARY and float(known.max()) < ORDINARY:
             return length, False
     check_finite(panel, first=start)
     length = torch.linalg.vector_norm(panel.double(), dim=1)
-    largest = float(length.max())
-    if largest > SQUARABLE or 0 < largest < 1 / SQUARABLE:
+    known = length.detach()
+    short = known < 1 / SQUARABLE
+    lost = bool(short.any()) and bool((panel[short] != 0).any())  # zero vectors are not lost
+    if lost or float(known.max()) > SQUARABLE:
         raise ValueError(
             f"the norms of points must lie between {1 / SQUARABLE:g} and {SQUARABLE:g} for their squares to "
-            f"exist, but the largest from row {start} on is {largest:.3g}; change the unit of the points"
+            f"exist, but one from row {start} on does not; change the unit of the points"
         )
     return length, True
 
@@ -226,7 +239,7 @@ def _merge_classes(one: ClassMoments, other: ClassMoments) -> ClassMoments:
     count = max(len(one.counts), len(other.counts))
     one, other = _padded(one, count), _padded(other, count)
     counts = one.counts + other.counts
-    share = (other.counts / counts.clamp(min=1))[:, None]
+    share = (other.counts.double() / counts.clamp(min=1))[:, None]
     return ClassMoments(
         counts=counts,
         means=one.means + (other.means - one.means) * share,

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conescope.measures.measurement import measure
+from conescope.survey.measure import measure
 from conescope.results import Bars, Map, Snapshot
 from conescope.topology import Rule, h0_lengths, select_bars
 

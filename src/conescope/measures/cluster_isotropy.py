@@ -1,0 +1,156 @@
+"""Cluster isotropy: does the cloud fall into clusters, and is it isotropic once each is centered?
+
+Contextual embeddings look like a narrow cone as a whole, and like round clouds inside their clusters
+(Cai et al. 2021). Their steps:
+
+    k-means for k = 2 .. 15; keep the k with the best mean silhouette, or one cluster if that is below 0.1
+    subtract from every point the mean of its cluster
+    the mean cosine over all pairs of the points that result
+
+The number of clusters and the silhouette say whether there are clusters. The cosine says less than it
+seems to: centering takes the mean cosine away from almost any cloud, round or not. It is about -1 / (n - 1)
+when each cluster is balanced around its mean, and stays above 0 only where clusters are skewed. So compare
+it with the mean cosine before, and look at the shape of what is left with other measures: the labels that
+the estimate returns go into `within_class_anisotropy`.
+
+Decided here: Cai et al. cluster all tokens and take pairs of different word types, one token of each; there
+are no types here, so every pair of points counts. k-means, from one k-means++ start for each k, and
+silhouettes see a seeded sample of at most 1000 points; then every point joins the nearest of the
+centers found. The sample is drawn from the points ordered by their distance from the mean, so the order
+in which they come changes nothing. Translation, rotation and scaling change nothing either.
+
+Reference: Cai, Huang, Bian, Church (2021), "Isotropy in the contextual embedding space: clusters and
+manifolds", ICLR; silhouettes: Rousseeuw (1987).
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from conescope._optional import require
+from conescope._types import Labels, Points, Scalar
+from conescope.measures.centering import centered, centered_within
+from conescope.measures.cosine import mean_cosine
+
+CLUSTERS = range(2, 16)
+SAMPLE = 1000
+CLEAR = 0.1  # the silhouette below which there is one cluster
+ROUNDING = (
+    64 * torch.finfo(torch.float64).eps
+)  # a point this close to its center, against the cloud, is there
+DIGITS = 9  # of the distances that put the points in order
+
+
+class ClusterIsotropy(NamedTuple):
+    """Clusters of a cloud, and what is left of its mean cosine when each is centered."""
+
+    clusters: Scalar  # how many
+    silhouette: Scalar  # the best mean silhouette of the sample, also where it is too low for clusters
+    mean_cosine: Scalar  # of all pairs, each point minus the mean of its cluster
+    labels: Labels  # the cluster of each point, from 0
+
+
+def cluster_count(points: Points, *, clusters: Sequence[int] = CLUSTERS, seed: int = 0) -> Scalar:
+    """Return the number of clusters k-means finds, as `cluster_isotropy_estimate` does; nan for no points."""
+    return cluster_isotropy_estimate(points, clusters=clusters, seed=seed).clusters
+
+
+def cluster_centered_cosine(points: Points, *, clusters: Sequence[int] = CLUSTERS, seed: int = 0) -> Scalar:
+    """Return the mean cosine when each cluster is centered, as `cluster_isotropy_estimate` does."""
+    return cluster_isotropy_estimate(points, clusters=clusters, seed=seed).mean_cosine
+
+
+@torch.no_grad()
+def cluster_isotropy_estimate(
+    points: Points, *, clusters: Sequence[int] = CLUSTERS, seed: int = 0
+) -> ClusterIsotropy:
+    """Return the clusters of the cloud and its mean cosine after each is centered; it has no gradient.
+
+    A point at the center of its cluster (to rounding) has no direction and is left out of the cosine,
+    which is nan without two others. Fewer than three points, and coincident ones, are one cluster with
+    silhouette nan. Numbers of clusters that the points can not fill are not tried.
+
+    Args:
+        points: of shape (n, d).
+        clusters: the numbers of clusters to try, each at least 2; with none there is one cluster.
+        seed: of the sample and of the starts of k-means.
+
+    Raises:
+        ValueError: if a number of clusters is below 2.
+        ImportError: without scikit-learn.
+    """
+    if any(k < 2 for k in clusters):
+        raise ValueError(f"clusters are numbers to try, each at least 2, got {min(clusters)}")
+    rows = centered(points)
+    size = rows.abs().amax() if len(rows) else rows.new_zeros(())
+    rows = rows / torch.where(size > 0, size, 1)
+    centers, silhouette = _best_centers(_sample(rows, seed), sorted(set(clusters)), seed)
+    labels = _nearest(rows, torch.from_numpy(centers).to(rows.device))
+    spread = centered_within(rows, labels)
+    away = spread.abs().amax(dim=1, keepdim=True) > ROUNDING
+    return ClusterIsotropy(
+        clusters=rows.new_tensor(int(labels.max()) + 1 if len(rows) else math.nan).to(points.dtype),
+        silhouette=rows.new_tensor(silhouette).to(points.dtype),
+        mean_cosine=mean_cosine(torch.where(away, spread, 0)).to(points.dtype),
+        labels=labels,
+    )
+
+
+def _sample(rows: Points, seed: int) -> NDArray[np.float64]:
+    """Return at most SAMPLE rows, in an order that depends on where they are and not on where they stand."""
+    array = rows.cpu().numpy()
+    random = np.random.default_rng(seed)
+    distances = np.linalg.norm(array, axis=1).round(DIGITS)
+    ties = array @ random.normal(size=array.shape[1])
+    order = np.lexsort((ties, distances))
+    if len(order) > SAMPLE:
+        order = order[np.sort(random.choice(len(order), SAMPLE, replace=False))]
+    chosen: NDArray[np.float64] = array[order]
+    return chosen
+
+
+def _best_centers(
+    sample: NDArray[np.float64], clusters: Sequence[int], seed: int
+) -> tuple[NDArray[np.float64], float]:
+    """Return the centers with the best silhouette, and the silhouette; one center if it is not clear."""
+    one = np.zeros((1, sample.shape[1]))
+    best, silhouette = one, math.nan
+    if len(sample) < 3 or not sample.any():
+        return one, silhouette
+    metrics = require("sklearn.metrics", extra="measures")
+    distances = metrics.pairwise_distances(sample)
+    np.fill_diagonal(distances, 0)
+    for k in clusters:
+        if k >= len(sample):  # a silhouette needs a cluster of two
+            break
+        model = _k_means(sample, k, seed)
+        found = len(np.unique(model.labels_))
+        if found < k:  # fewer distinct points than clusters
+            break
+        score = float(metrics.silhouette_score(distances, model.labels_, metric="precomputed"))
+        if not score <= silhouette:
+            best, silhouette = model.cluster_centers_, score
+    return (best if silhouette >= CLEAR else one), silhouette
+
+
+def _k_means(sample: NDArray[np.float64], k: int, seed: int) -> Any:
+    cluster = require("sklearn.cluster", extra="measures")
+    exceptions = require("sklearn.exceptions", extra="measures")
+    with warnings.catch_warnings():
+        # it warns where points coincide, which is looked at above
+        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
+        return cluster.KMeans(k, n_init=1, random_state=seed).fit(sample)
+
+
+def _nearest(rows: Points, centers: Float[Tensor, "k d"]) -> Labels:
+    """Return for each row the number of the closest center; numbers without a row are closed up."""
+    squares = torch.addmm(centers.square().sum(dim=1), rows, centers.T, alpha=-2)
+    labels: Labels = torch.unique(squares.argmin(dim=1), return_inverse=True)[1]
+    return labels

@@ -1,0 +1,236 @@
+"""The state of a scan: what is kept of any number of points, ready to be merged with what others kept.
+
+A state needs no engine. `scan` makes one from files, `merge` joins two, and a distributed engine may
+carry them: the measures of a union are those of the merged states. On disk it is one safetensors file:
+tensors, and JSON for the rest. Nothing is pickled.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from conescope._files import whole_file
+from conescope._optional import require
+from conescope._types import Labels, Points
+from conescope.scale import moments, sample
+from conescope.scale.moments import ClassMoments, Moments, Precision
+from conescope.scale.sample import Sample
+
+SCHEMA = "conescope.state/1"
+SUFFIX = ".state"
+Label = int | str
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """A shard that was read, or its first `rows` rows if it is not complete."""
+
+    name: str
+    fingerprint: int
+    rows: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class State:
+    """Moments and a sample of points, the names of their classes, and where they were read."""
+
+    moments: Moments
+    sample: Sample
+    classes: tuple[Label, ...] | None
+    shards: tuple[ShardRecord, ...] = ()
+
+    @property
+    def n(self) -> int:
+        return self.moments.n
+
+    @property
+    def d(self) -> int:
+        return self.moments.d
+
+
+def state_of(
+    points: Points,
+    labels: Labels | None = None,
+    classes: tuple[Label, ...] | None = None,
+    *,
+    order: Literal[1, 2] = 2,
+    precision: Precision = "double",
+    capacity: int = 4096,
+    seed: int = 0,
+    shard: int = 0,
+    first: int = 0,
+    below: np.uint64 | None = None,
+) -> State:
+    """Return the state of consecutive rows of a shard; see `moments` and `draw` for the options."""
+    count = None if classes is None else len(classes)
+    return State(
+        moments=moments.moments(points, labels, classes=count, order=order, precision=precision, first=first),
+        sample=sample.draw(
+            points, labels, capacity=capacity, seed=seed, shard=shard, first=first, below=below
+        ),
+        classes=classes,
+    )
+
+
+def merge(one: State, other: State) -> State:
+    """Return the state of the points of both.
+
+    Raises:
+        ValueError: if they hold the same shard, or were made with different settings.
+    """
+    known = {(record.fingerprint, record.rows): record.name for record in one.shards}
+    for record in other.shards:
+        twin = known.get((record.fingerprint, record.rows))
+        if twin is not None:
+            raise ValueError(
+                f"both states hold the same points: {record.name} begins like {twin} and is as long; "
+                "every shard may be counted once"
+            )
+    if (one.classes is None) != (other.classes is None):
+        raise ValueError("states with and without labels can not be merged: scan both with labels, or none")
+    classes = one.classes
+    if one.classes is not None and other.classes is not None:
+        numbers, classes = numbered(other.classes, one.classes)
+        other = _renumbered(other, numbers, len(classes))
+    return State(
+        moments=moments.merge(one.moments, other.moments),
+        sample=sample.merge(one.sample, other.sample),
+        classes=classes,
+        shards=one.shards + other.shards,
+    )
+
+
+def numbered(labels: Sequence[Label], known: tuple[Label, ...] = ()) -> tuple[Labels, tuple[Label, ...]]:
+    """Return a class number for each label, in the order in which classes appear, and the names of all."""
+    numbers = {label: number for number, label in enumerate(known)}
+    found = [numbers.setdefault(label, len(numbers)) for label in labels]
+    return torch.tensor(found, dtype=torch.int64), tuple(numbers)
+
+
+def _renumbered(state: State, index: Labels, count: int) -> State:
+    """Return the state with class i numbered index[i]."""
+    classes, labels = state.moments.classes, state.sample.labels
+    assert classes is not None  # a state with class names has moments and labels of classes
+    assert labels is not None
+
+    def moved(values: Tensor) -> Tensor:
+        return values.new_zeros(count, *values.shape[1:]).index_copy(0, index, values)
+
+    spread = ClassMoments(**{field.name: moved(getattr(classes, field.name)) for field in fields(classes)})
+    return replace(
+        state,
+        moments=replace(state.moments, classes=spread),
+        sample=replace(state.sample, labels=index[labels]),
+    )
+
+
+def save(state: State, path: str | os.PathLike[str], notes: dict[str, Any] | None = None) -> None:
+    """Write a state, whole or not at all. `notes` are kept with it as they are, as JSON."""
+    require("safetensors", extra="files")
+    from safetensors.torch import save_file
+
+    found, drawn = state.moments, state.sample
+    tensors = {
+        "mean": found.mean,
+        "direction_sum": found.direction_sum,
+        "norm_mean": found.norm_mean,
+        "norm_scatter": found.norm_scatter,
+        "scatter": found.scatter,
+        "direction_square_sum": found.direction_square_sum,
+        "sample.points": drawn.points,
+        "sample.keys": torch.from_numpy(drawn.keys.view(np.int64)),
+        "sample.rows": drawn.rows,
+        "sample.labels": drawn.labels,
+    }
+    if found.classes is not None:
+        tensors |= {
+            f"classes.{field.name}": getattr(found.classes, field.name) for field in fields(ClassMoments)
+        }
+    plain = {
+        "schema": SCHEMA,
+        "n": found.n,
+        "d": found.d,
+        "directions": found.directions,
+        "norm_range": found.norm_range,
+        "resolution": found.resolution,
+        "capacity": drawn.capacity,
+        "seed": drawn.seed,
+        "classes": state.classes,
+        "shards": [asdict(record) for record in state.shards],
+        "notes": notes or {},
+    }
+    present = {
+        name: value.detach().cpu().contiguous() for name, value in tensors.items() if value is not None
+    }
+    with whole_file(Path(path)) as temporary:
+        save_file(present, temporary, metadata={"conescope": json.dumps(plain)})
+
+
+def load(path: str | os.PathLike[str]) -> tuple[State, dict[str, Any]]:
+    """Return a state that was saved, and its notes.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no state, or was written by a version that this one does not know.
+    """
+    require("safetensors", extra="files")
+    from safetensors import SafetensorError, safe_open
+
+    file = Path(path)
+    if not file.exists():
+        raise FileNotFoundError(f"there is no file {file}")
+    try:
+        with safe_open(file, framework="pt") as content:
+            header = (content.metadata() or {}).get("conescope")
+            tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (not a dict)
+        plain = json.loads(header) if header else {}
+    except (SafetensorError, json.JSONDecodeError) as broken:
+        raise ValueError(f"{file} can not be read as a state: {broken}") from None
+    if plain.get("schema") != SCHEMA:
+        raise ValueError(f"{file} is not a state of this version ({SCHEMA}), but {plain.get('schema')}")
+    try:
+        return _assembled(plain, tensors), plain["notes"]
+    except (KeyError, TypeError) as missing:
+        raise ValueError(f"{file} is not a whole state: {missing} is missing or wrong") from None
+
+
+def _assembled(plain: dict[str, Any], tensors: dict[str, Tensor]) -> State:
+    classes = None
+    if plain["classes"] is not None:
+        classes = ClassMoments(
+            **{field.name: tensors[f"classes.{field.name}"] for field in fields(ClassMoments)}
+        )
+    return State(
+        moments=Moments(
+            n=plain["n"],
+            d=plain["d"],
+            mean=tensors["mean"],
+            directions=plain["directions"],
+            direction_sum=tensors["direction_sum"],
+            norm_mean=tensors["norm_mean"],
+            norm_scatter=tensors["norm_scatter"],
+            norm_range=(plain["norm_range"][0], plain["norm_range"][1]),
+            resolution=plain["resolution"],
+            scatter=tensors.get("scatter"),
+            direction_square_sum=tensors.get("direction_square_sum"),
+            classes=classes,
+        ),
+        sample=Sample(
+            capacity=plain["capacity"],
+            seed=plain["seed"],
+            points=tensors["sample.points"],
+            keys=tensors["sample.keys"].numpy().view(np.uint64),
+            rows=tensors["sample.rows"],
+            labels=tensors.get("sample.labels"),
+        ),
+        classes=None if plain["classes"] is None else tuple(plain["classes"]),
+        shards=tuple(ShardRecord(**record) for record in plain["shards"]),
+    )

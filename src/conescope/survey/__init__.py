@@ -1,0 +1,5 @@
+"""The whole table over one embedding space or several: intervals, nulls, notes and a verdict."""
+
+from conescope.survey.measure import measure
+
+__all__ = ["measure"]
