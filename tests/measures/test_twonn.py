@@ -127,7 +127,7 @@ def test_interval_covers_the_dimension_of_a_cube_without_boundary():
         torus = torch.cat([angles.cos(), angles.sin()], dim=1)
         found = twonn_estimate(torus)
         covered += bool(found.low <= 2 <= found.high)
-    assert 0.85 < covered / 80 <= 1  # the ratios of neighbors are not quite independent
+    assert 0.78 < covered / 80 < 0.93  # short of 95 %: mutual neighbors share a distance
 
 
 def test_distinct_neighbors_by_hand():
