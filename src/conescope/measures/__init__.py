@@ -30,7 +30,6 @@ from conescope.measures.participation_ratio import participation_ratio
 from conescope.measures.persistent_entropy import persistent_entropy, relative_persistent_entropy
 from conescope.measures.ph_dimension import ph_dimension
 from conescope.measures.point_patchiness import (
-    CellSpread,
     point_patchiness,
     published_point_patchiness,
     quantization_error,
@@ -58,7 +57,6 @@ from conescope.measures.twonn import TwoNN, twonn, twonn_estimate
 from conescope.measures.vrm import gaussian_vrm, vrm
 
 __all__ = [
-    "CellSpread",
     "FAMILIES",
     "MEASURES",
     "Measure",
