@@ -50,6 +50,7 @@ ROWS = (
         needs="labels",
         reads="moments",
         finish=between_class_anisotropy_from_moments,
+        order=1,
     ),
     Measure(
         name="neural_collapse",
@@ -80,6 +81,7 @@ ROWS = (
         needs="labels",
         reads="moments",
         finish=class_separation_from_moments,
+        order=1,
     ),
     Measure(
         name="cluster_count",
@@ -93,6 +95,7 @@ ROWS = (
         cost="n d k",
         paper="ICLR 2021 (Cai et al.)",
         differentiable=False,
+        jackknife=False,
         extra="measures",
     ),
     Measure(
@@ -107,6 +110,7 @@ ROWS = (
         cost="n d k",
         paper="ICLR 2021 (Cai et al.)",
         differentiable=False,
+        jackknife=False,
         extra="measures",
     ),
 )

@@ -56,6 +56,7 @@ ROWS = (
         reads="bars",
         finish=count_of_selected_bars,
         differentiable=False,
+        jackknife=False,
     ),
     Measure(
         name="longest_bar_ratio",
@@ -70,5 +71,6 @@ ROWS = (
         paper="Gower and Ross 1969",
         reads="bars",
         finish=ratio_of_longest_bar,
+        jackknife=False,
     ),
 )
