@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conescope import measures
 from conescope.measures import MEASURES
+from conescope.measures.cluster_isotropy import cluster_isotropy_estimate
 from conescope.measures.neighbors import neighbors
 from conescope.measures.persistent_entropy import bars
+from conescope.measures.quantization import quantize
 from conescope.measures.spectrum import spectrum_from_moments
 from conescope.scale.moments import moments
 
@@ -31,7 +33,7 @@ HARD_CLOUDS = ["gaussian", "spectrum", "offset", "repeated", "line", "tiny"]
 
 
 def classes_of(points):
-    return torch.arange(len(points), device=points.device) % 2
+    return torch.arange(len(points), device=points.device) % 3
 
 
 def partners_of(points):
@@ -92,9 +94,8 @@ CHANGES = {
 )
 def test_bounds(row, n, d, seed, kind):
     found = value(row, cloud(n, d, seed, kind)).item()
-    assume(not math.isnan(found))
     low, high = row.bounds(n, d)
-    assert low - 1e-9 <= found <= high + 1e-9
+    assert math.isnan(found) or low - 1e-9 <= found <= high + 1e-9
 
 
 EVEN = {  # at the cross-polytope +-e_i, where no direction is preferred and all gaps are equal
@@ -152,14 +153,20 @@ def test_better_is_farther_from_a_line(row):
     assert (better > worse) == (row.better == "higher")
 
 
+COUNTS = {"cluster_count", "selected_bars"}  # whole numbers may stay the same for no reason
+
+
 @ROWS
 @pytest.mark.parametrize("change", CHANGES)
 def test_unchanged_by_what_is_declared_and_by_nothing_else(row, change):
-    points = cloud(14, 5, kind="spectrum") + 0.4
-    labels = classes_of(points)
-    before, after = value(row, points, labels), changed(row, change, points, labels)
-    same = torch.isclose(before, after, rtol=1e-9, atol=1e-12)
-    assert same == (change in row.invariant.split())
+    same = []
+    for n, d in [(14, 5), (5, 9), (60, 20)]:
+        points = cloud(n, d, kind="spectrum") + 0.4
+        labels = classes_of(points)
+        before, after = value(row, points, labels), changed(row, change, points, labels)
+        same.append(torch.isclose(before, after, rtol=1e-9, atol=1e-12, equal_nan=True).item())
+    declared = change in row.invariant.split()
+    assert all(same) == declared or (row.name in COUNTS and not declared)
 
 
 @ROWS
@@ -180,7 +187,7 @@ def test_declared_invariances_hold_for_any_cloud(row, n, d, seed):
 def test_unit_may_be_extreme(row, scale):
     if "scale" not in row.invariant.split():
         pytest.skip("has a unit")
-    torch.testing.assert_close(value(row, cloud(9, 4) * scale), value(row, cloud(9, 4)))
+    torch.testing.assert_close(value(row, cloud(9, 4) * scale), value(row, cloud(9, 4)), equal_nan=True)
 
 
 @ROWS
@@ -188,7 +195,10 @@ def test_unit_may_be_extreme(row, scale):
 def test_gradient(row, n, d):
     if not row.differentiable:
         pytest.skip("counts, and has no gradient")
-    points = (cloud(n, d) + 0.5).requires_grad_()
+    points = cloud(n, d) + 0.5
+    if value(row, points).isnan():
+        points = cloud(n, d) + 2  # rogue dimensions need a mean cosine that is clearly positive
+    points.requires_grad_()
     assert torch.autograd.gradcheck(lambda x: value(row, x), points)
 
 
@@ -211,17 +221,21 @@ def test_keeps_dtype_and_computes_in_double(row, dtype):
     found, exact = value(row, points), value(row, points.double())
     assert found.dtype == dtype
     assert found.shape == ()
-    assert found == exact.to(dtype)
+    torch.testing.assert_close(found, exact.to(dtype), rtol=0, atol=0, equal_nan=True)
 
 
 def statistic(row, points, labels):
     """What the row reads, computed as for many rows."""
     if row.reads == "moments":
-        return moments(points, labels)
+        return moments(points, labels, order=row.order)
     if row.reads == "neighbors":
         return neighbors(points)
     if row.reads == "bars":
         return bars(points)
+    if row.reads == "quantization":
+        return quantize(points)
+    if row.reads == "clusters":
+        return cluster_isotropy_estimate(points)
     return spectrum_from_moments(moments(points), center=row.reads == "spectrum")
 
 
@@ -242,8 +256,8 @@ def test_finish_of_the_shared_statistic_is_the_function(row, n, d, kind):
 def test_layout_in_memory_does_not_matter(row):
     points = cloud(12, 8)
     expected = value(row, points[:, ::2].clone())
-    torch.testing.assert_close(value(row, points[:, ::2]), expected)
-    torch.testing.assert_close(value(row, points[:, ::2].T.contiguous().T), expected)
+    torch.testing.assert_close(value(row, points[:, ::2]), expected, equal_nan=True)
+    torch.testing.assert_close(value(row, points[:, ::2].T.contiguous().T), expected, equal_nan=True)
 
 
 @ROWS

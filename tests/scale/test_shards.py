@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import time
 import zipfile
 from pathlib import Path
 
@@ -215,17 +216,24 @@ def test_blocks_have_rows(stored, start, height):
 
 def test_the_file_is_closed(stored):
     _, shard, _, _ = stored
-    before = descriptors()
     list(shard.blocks(rows=5))
-    assert descriptors() == before
+    assert closed()
     dropped = shard.blocks(rows=5)
     next(dropped)
     dropped.close()
-    assert descriptors() == before
+    assert closed()
     with contextlib.suppress(KeyError), contextlib.closing(shard.blocks(rows=5)) as blocks:
         next(blocks)
         raise KeyError
-    assert descriptors() == before
+    assert closed()
+
+
+def closed():
+    """Whether no file of the test is open, once the threads that read ahead (CSV) have noticed."""
+    end = time.monotonic() + 5
+    while descriptors() and time.monotonic() < end:
+        time.sleep(0.01)
+    return descriptors() == []
 
 
 def descriptors():
@@ -642,7 +650,7 @@ def test_csv(tmp_path, content, column, expected):
     [
         ("", None, "x.csv is empty"),
         ("\n1,2\n", None, "first line of .* is empty"),
-        ("e0,e1\n", None, "holds no points|is not clear"),
+        ("e0,e1\n", None, "holds no points"),
         ("id,x\n1,0.5\n", None, "is not clear, since column 'id' holds whole numbers"),
         ("1,2\n3,5\n", None, "is not clear|needs one group"),
         ("a,b\nx,y\n", None, "no column holds decimal numbers"),

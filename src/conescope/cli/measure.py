@@ -46,8 +46,8 @@ def measure(
     ] = False,
 ) -> None:
     """Measure the shape of an embedding space: one point a row."""
-    from conescope.survey.measure import measure as measurement_of
     from conescope.scale import read_points
+    from conescope.survey.measure import measure as measurement_of
 
     points, classes = read_points(file, column=column, labels=labels)
     found = measurement_of(points, classes, names, sample=sample, seed=seed)

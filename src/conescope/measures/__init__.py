@@ -4,6 +4,7 @@
 row to what the row declares. The rows of a family stand together, in `conescope.measures.rows`.
 """
 
+from conescope.measures.alignment import alignment
 from conescope.measures.anisotropy import anisotropy, within_class_anisotropy
 from conescope.measures.between_class_anisotropy import between_class_anisotropy
 from conescope.measures.class_separation import class_separation
@@ -27,6 +28,7 @@ from conescope.measures.mle_dimension import mle_dimension
 from conescope.measures.neural_collapse import neural_collapse
 from conescope.measures.norms import mean_norm, norm_variation
 from conescope.measures.participation_ratio import participation_ratio
+from conescope.measures.partition_isotropy import log_partition_isotropy, partition_isotropy
 from conescope.measures.persistent_entropy import persistent_entropy, relative_persistent_entropy
 from conescope.measures.ph_dimension import ph_dimension
 from conescope.measures.point_patchiness import (
@@ -39,21 +41,13 @@ from conescope.measures.quantization import Quantization, quantize
 from conescope.measures.rankme import rankme
 from conescope.measures.rogue_dimensions import RogueDimensions, rogue_dimensions, rogue_share
 from conescope.measures.row import Measure
-from conescope.measures.rows import (
-    classes,
-    cosine,
-    neighbors,
-    partition,
-    quantization,
-    spectrum,
-    spread,
-    topology,
-)
+from conescope.measures.rows import FAMILIES
 from conescope.measures.selected_bars import selected_bars
 from conescope.measures.self_similarity import self_similarity, self_similarity_adjusted
 from conescope.measures.spectrum_slope import spectrum_slope
 from conescope.measures.stable_rank import stable_rank
 from conescope.measures.twonn import TwoNN, twonn, twonn_estimate
+from conescope.measures.uniformity import uniformity
 from conescope.measures.vrm import gaussian_vrm, vrm
 
 __all__ = [
@@ -63,6 +57,7 @@ __all__ = [
     "Quantization",
     "RogueDimensions",
     "TwoNN",
+    "alignment",
     "anisotropy",
     "antihubs",
     "between_class_anisotropy",
@@ -83,6 +78,7 @@ __all__ = [
     "isoscore",
     "isoscore_from_covariance",
     "isoscore_star",
+    "log_partition_isotropy",
     "longest_bar_ratio",
     "mean_cosine",
     "mean_norm",
@@ -90,6 +86,7 @@ __all__ = [
     "neural_collapse",
     "norm_variation",
     "participation_ratio",
+    "partition_isotropy",
     "persistent_entropy",
     "ph_dimension",
     "point_patchiness",
@@ -109,19 +106,10 @@ __all__ = [
     "stable_rank",
     "twonn",
     "twonn_estimate",
+    "uniformity",
     "variance_ratio",
     "vrm",
     "within_class_anisotropy",
 ]
 
-FAMILIES: dict[str, tuple[Measure, ...]] = {
-    "cosine and norms": cosine.ROWS,
-    "spectrum": spectrum.ROWS,
-    "spread": spread.ROWS,
-    "sphere": partition.ROWS,
-    "neighbors": neighbors.ROWS,
-    "quantization": quantization.ROWS,
-    "topology": topology.ROWS,
-    "clusters and labels": classes.ROWS,
-}
 MEASURES: dict[str, Measure] = {row.name: row for rows in FAMILIES.values() for row in rows}

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from conescope._types import Points
-from conescope.measures.centering import centered
+from conescope.measures.centering import in_double
 
 NEIGHBORS = 20  # as many as any row of the table asks for
 SPARE = 12
@@ -47,18 +47,32 @@ def neighbors(points: Points, k: int = NEIGHBORS) -> Neighbors:
     """
     if k < 1:
         raise ValueError(f"k is a number of neighbors and at least 1, got {k}")
-    rows = centered(points)
+    rows = in_double(points)
     n, d = rows.shape
     k = max(min(k, n - 1), 0)
-    indices = _nearest(rows.detach(), k) if k else torch.zeros(n, 0, dtype=torch.int64, device=rows.device)
+    indices = (
+        _nearest(_in_place(rows.detach()), k)
+        if k
+        else torch.zeros(n, 0, dtype=torch.int64, device=rows.device)
+    )
     every = torch.arange(n, device=rows.device)
     distances = _distances(rows, every, indices) if k else rows.new_zeros(n, 0)
     return Neighbors(distances, indices, d)
 
 
+def _in_place(rows: Points) -> Points:
+    """Return the points near the origin and of ordinary size, so that products lose few digits.
+
+    No step rounds what is exact, so that equal distances stay equal: differences to a point, a power of two
+    as the unit, and a center of few digits.
+    """
+    rows = rows - rows[0]
+    exponent = torch.frexp(rows.abs().amax()).exponent
+    rows = rows * torch.exp2(-exponent.double())
+    return rows - rows.mean(dim=0).bfloat16().double()
+
+
 def _nearest(rows: Points, k: int) -> Int64[Tensor, "n k"]:
-    largest = rows.abs().amax()
-    rows = rows / torch.where(largest > 0, largest, 1)  # squares fit into float32
     every = torch.arange(len(rows), device=rows.device)
     found, missed = _candidates(rows, every, k, torch.float32)
     if len(missed):

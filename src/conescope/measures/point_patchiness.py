@@ -124,7 +124,7 @@ def quantization_error(
     origin scores near 0, whatever its shape. It has no gradient, and is nan where `point_patchiness` is.
     """
     cells = quantize(points, quantizer=quantizer, codebooks=codebooks, bits=bits, seed=seed)
-    return _error(cells, center).to(points.dtype)
+    return error_of_cells(cells, center=center).to(points.dtype)
 
 
 def quantization_spread(
@@ -147,7 +147,7 @@ def spread_of_cells(cells: Quantization) -> CellSpread:
     errors = torch.linalg.vector_norm(cells.points - cells.reconstruction, dim=1)
     radius = torch.linalg.vector_norm(cells.points - cells.points.mean(dim=0), dim=1).amax()
     return CellSpread(
-        reconstruction_error=_error(cells, center=False),
+        reconstruction_error=error_of_cells(cells, center=False),
         error_iqr=torch.where(errors.amax() > ROUNDING * radius, _relative_iqr(errors), math.nan),
         error_skew=torch.where(_variance(errors).sqrt() > ROUNDING * radius, _skew(errors), math.nan),
         centroid_spread=_centroid_spread(cells),
@@ -156,7 +156,8 @@ def spread_of_cells(cells: Quantization) -> CellSpread:
     )
 
 
-def _error(cells: Quantization, center: bool) -> Scalar:
+def error_of_cells(cells: Quantization, *, center: bool = True) -> Scalar:
+    """Return `quantization_error` of any points with these cells."""
     lost = (cells.points - cells.reconstruction).square().sum()
     about = cells.points.mean(dim=0) if center else cells.points.new_zeros(())
     error: Scalar = lost / (cells.points - about).square().sum()

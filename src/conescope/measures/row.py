@@ -46,7 +46,7 @@ class Measure:
     order: Literal[1, 2] = 2  # of the moments it reads; 1 costs n d, 2 costs n d^2
     differentiable: bool = True
     jackknife: bool = True  # whether leaving points out tells its error; not so for counts
-    extra: str = ""  # of the package, where the function needs more than torch
+    package: str = ""  # which the function needs besides torch; the extra "measures" brings it
 
     @property
     def needs_labels(self) -> bool:

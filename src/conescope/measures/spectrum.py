@@ -62,14 +62,13 @@ def within_class_spectrum(moments: Moments) -> Spectrum:
     """
     if moments.scatter is None:
         raise ValueError("a spectrum needs moments of order 2")
-    whole = moments.scatter.trace()
     within = moments.scatter - between_class_scatter(moments)
-    hidden = moments.resolution * whole / torch.where(within.trace() > 0, within.trace(), 1)
+    size = within.detach().trace()
+    rounding = moments.resolution * moments.scatter.detach().trace()
+    visible = size > rounding
+    share = torch.where(visible, rounding / torch.where(visible, size, 1), 0)
     return _spectrum(
-        torch.where(hidden < 1, within, 0),
-        moments.n,
-        moments.d,
-        max(moments.resolution, float(hidden.detach())),
+        torch.where(visible, within, 0), moments.n, moments.d, max(moments.resolution, float(share))
     )
 
 

@@ -43,18 +43,19 @@ def open_delimited(file: Path, column: str | None, labels: str | None) -> Iterat
     """Open columns of coordinates, in the order of the file, or a column of JSON lists.
 
     Coordinates are the columns numbered like e0, e1, ...; `column` is what stands before the number, or
-    the name of a column of lists. In a file without either, they are all numeric columns but the labels;
-    a column of whole numbers, which may well be ids, or of numbers and text, is refused there. A first line of nothing but numbers is
-    taken for a point, unless they count 0, 1, 2, ... Labels are strings, since text knows no types.
+    the name of a column of lists. In a file without either, they are all columns of decimal numbers but the
+    labels; whole numbers, which may well be ids, and numbers mixed with text are refused there. A first line
+    of nothing but numbers is taken for a point, unless they count 0, 1, 2, ... Labels are strings, since
+    text knows no types.
     """
     require("pyarrow", extra="files")
     layout = _layout(file)
+    if not layout.first:
+        raise ValueError(f"{file} holds no points: it has a line of names and no other")
     if labels not in layout.kinds:
         labels = None
     names = _coordinates(layout, column, labels)
     lists = layout.kinds[names[0]] == "list"
-    if not layout.first:
-        raise ValueError(f"{file} holds no points: it has a line of names and no other")
     d = stacked_lists(layout, names[0], [layout.first[names[0]]], 0, None).shape[1] if lists else len(names)
 
     def pieces(start: int, rows: int) -> Iterator[Block]:
@@ -119,8 +120,10 @@ def _layout(file: Path) -> _Layout:
     batches = _parse(layout, {})
     schema, head = next(batches), next(batches, None)
     batches.close()
-    first = head.slice(0, 1).to_pylist()[0] if head is not None and head.num_rows else {}
     kinds = {field.name: str(field.type) for field in schema}
+    if head is None or head.num_rows == 0:
+        return _Layout(file, kinds, {}, headed)
+    first = head.slice(0, 1).to_pylist()[0]
     lists = {name for name, value in first.items() if isinstance(value, str) and value.startswith("[")}
     kinds |= dict.fromkeys(lists, "list")
     texts = [name for name, kind in kinds.items() if kind == "string"]

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from conescope._optional import require
-from conescope.scale.block import BYTES, Block
+from conescope.scale.block import Block
 from conescope.scale.cells import check_label_column, cut_cells, vector_column
 from conescope.scale.table import Table, described, legible
 
-BUFFER = 1 << 20  # of the compressed bytes of a column, so that large row groups are not held
+BUFFER = 1 << 20  # of the bytes of a column, so that a large row group is not held
+PIECE = 8 << 20  # bytes unpacked at a time; lists of a batch must not outgrow 32-bit offsets either
 
 
 @contextmanager
@@ -20,7 +21,9 @@ def open_parquet(file: Path, column: str | None, labels: str | None) -> Iterator
     import pyarrow.parquet as parquet
 
     with legible(file, "Parquet"):
-        source = parquet.ParquetFile(file, buffer_size=BUFFER, page_checksum_verification=True)
+        source = parquet.ParquetFile(
+            file, buffer_size=BUFFER, pre_buffer=False, page_checksum_verification=True
+        )
     with source:
         schema = source.schema_arrow
         column = vector_column(file, schema, column)
@@ -35,7 +38,7 @@ def open_parquet(file: Path, column: str | None, labels: str | None) -> Iterator
         head = next(_batches(file, source, columns[:1], range(len(heights)), 1))
         sample = cut_cells(file, head, column, None, 0, None).points
         d = sample.shape[1]
-        most = max(BYTES // (8 * d), 1)  # the lists of a batch must not outgrow 32-bit offsets
+        most = max(PIECE // (8 * d), 1)
 
         def pieces(start: int, rows: int) -> Iterator[Block]:
             first, group = 0, 0  # the row that the batch begins with, and the row group

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from conescope.scale.block import Block
 from conescope.scale.moments import Precision
 from conescope.scale.sample import FINGERPRINT_ROWS, fingerprint
-from conescope.scale.block import Block
 from conescope.scale.shards import Shard
 from conescope.scale.state import ShardRecord, State, load, merge, numbered, save, state_of
 

@@ -18,7 +18,7 @@ def chosen(measures: str | Sequence[str] | None, *, labels: bool, partners: bool
         return [
             row
             for row in MEASURES.values()
-            if there[row.needs] and (not row.extra or find_spec(row.extra) is not None)
+            if there[row.needs] and (not row.package or find_spec(row.package) is not None)
         ]
     names = list(dict.fromkeys([measures] if isinstance(measures, str) else measures))
     unknown = [name for name in names if name not in MEASURES]

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from conescope.survey.measure import measure
 from conescope.results import Bars, Map, Snapshot
+from conescope.survey.measure import measure
 from conescope.topology import Rule, h0_lengths, select_bars
 
 MAP_POINTS = 1000  # a picture with more hides more than it shows

@@ -54,6 +54,7 @@ ROWS = (
         cost="n d",
         paper="arXiv:1909.00512",
         reads="moments",
+        order=1,
         finish=mean_cosine_from_moments,
     ),
     Measure(
@@ -80,6 +81,7 @@ ROWS = (
         cost="n d",
         paper="arXiv:2401.12143",
         reads="moments",
+        order=1,
         finish=drift_from_moments,
     ),
     Measure(
@@ -95,6 +97,7 @@ ROWS = (
         cost="n d",
         paper="arXiv:2401.12143",
         reads="moments",
+        order=1,
         finish=relative_drift_from_moments,
     ),
     Measure(
@@ -109,6 +112,7 @@ ROWS = (
         cost="n d",
         paper="arXiv:1909.00512",
         reads="moments",
+        order=1,
         finish=mean_norm_from_moments,
     ),
     Measure(
@@ -123,6 +127,7 @@ ROWS = (
         cost="n d",
         paper="arXiv:1909.00512",
         reads="moments",
+        order=1,
         finish=norm_variation_from_moments,
     ),
     Measure(
@@ -152,6 +157,7 @@ ROWS = (
         paper="arXiv:1909.00512",
         needs="labels",
         reads="moments",
+        order=1,
         finish=self_similarity_from_moments,
     ),
     Measure(
@@ -167,6 +173,7 @@ ROWS = (
         paper="arXiv:1909.00512",
         needs="labels",
         reads="moments",
+        order=1,
         finish=self_similarity_adjusted_from_moments,
     ),
     Measure(
@@ -182,6 +189,7 @@ ROWS = (
         paper="arXiv:1909.00512",
         needs="labels",
         reads="moments",
+        order=1,
         finish=intra_text_similarity_from_moments,
     ),
     Measure(
@@ -197,6 +205,7 @@ ROWS = (
         paper="arXiv:1909.00512",
         needs="labels",
         reads="moments",
+        order=1,
         finish=intra_text_similarity_adjusted_from_moments,
     ),
 )

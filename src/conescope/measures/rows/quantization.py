@@ -1,7 +1,10 @@
 """Rows of a quantizer's cells: how evenly are they filled, and how well do they describe the cloud?"""
 
 from conescope.measures.point_patchiness import (
+    error_of_cells,
+    patchiness_of_counts,
     point_patchiness,
+    published_patchiness_of_counts,
     published_point_patchiness,
     quantization_error,
 )
@@ -35,8 +38,10 @@ ROWS = (
         undefined=UNDEFINED,
         cost="n d k",
         paper="arXiv:2406.12159",
+        reads="quantization",
+        finish=lambda cells: patchiness_of_counts(cells.counts),
         differentiable=False,
-        extra="measures",
+        package="faiss",
     ),
     Measure(
         name="published_point_patchiness",
@@ -49,8 +54,10 @@ ROWS = (
         undefined=UNDEFINED,
         cost="n d k",
         paper="arXiv:2406.12159",
+        reads="quantization",
+        finish=lambda cells: published_patchiness_of_counts(cells.counts),
         differentiable=False,
-        extra="measures",
+        package="faiss",
     ),
     Measure(
         name="quantization_error",
@@ -63,7 +70,9 @@ ROWS = (
         undefined=UNDEFINED,
         cost="n d k",
         paper="arXiv:2406.12159",
+        reads="quantization",
+        finish=error_of_cells,
         differentiable=False,
-        extra="measures",
+        package="faiss",
     ),
 )
