@@ -9,8 +9,8 @@ that one is. An eigenvector has no sign of its own, so both signs are taken; pub
 take the one that their linear algebra library returned. If W^T W has equal eigenvalues, their
 eigenvectors are any basis of what they span, and I depends on which one is returned.
 
-It has a unit: the points are taken as they are, with their mean. From Z(a) >= n exp(a . mean) follows that
-vectors of norm 100 with a common direction score about exp(-100), which float32 can not hold: take the
+It has a unit: the points are taken as they are, with their mean. Since Z(a) is about n exp(a . mean) then,
+vectors of norm 100 with a common direction score about exp(-200), which float32 can not hold: take the
 logarithm then. Unchanged by rotation and by duplication, not by translation or scaling.
 
 References: Arora et al. (2016), arXiv:1502.03520, for Z; Mu and Viswanath (2018), arXiv:1702.01417, for I.
