@@ -9,7 +9,7 @@ that one is. An eigenvector has no sign of its own, so both signs are taken; pub
 take the one that their linear algebra library returned. If W^T W has equal eigenvalues, their
 eigenvectors are any basis of what they span, and I depends on which one is returned.
 
-It has a unit: the points are taken as they are, with their mean. Since Z(a) is about n exp(a . mean) then,
+It has a unit: the points are taken as they are, with their mean. Since Z(a) >= n exp(a . mean),
 vectors of norm 100 with a common direction score about exp(-200), which float32 can not hold: take the
 logarithm then. Unchanged by rotation and by duplication, not by translation or scaling.
 
@@ -101,5 +101,5 @@ def _eigenvectors(rows: Points) -> Float[Tensor, "d k"]:
         return vectors
     # coordinates in the space that the points span: a root of products of points would lose half the digits
     basis, coordinates = torch.linalg.qr(rows.T)
-    vectors = basis @ torch.linalg.eigh(coordinates @ coordinates.T).eigenvectors
-    return vectors
+    inner: Tensor = torch.linalg.eigh(coordinates @ coordinates.T).eigenvectors
+    return basis @ inner
