@@ -96,10 +96,9 @@ def _log_ratio(points: Points, signs: Signs) -> Scalar:
 
 def _eigenvectors(rows: Points) -> Float[Tensor, "d k"]:
     """Return the unit eigenvectors of rows^T rows as columns; where n < d, n that hold all points."""
-    if len(rows) >= rows.shape[1]:
-        vectors: Tensor = torch.linalg.eigh(rows.T @ rows).eigenvectors
-        return vectors
-    # coordinates in the space that the points span: a root of products of points would lose half the digits
-    basis, coordinates = torch.linalg.qr(rows.T)
-    inner: Tensor = torch.linalg.eigh(coordinates @ coordinates.T).eigenvectors
-    return basis @ inner
+    basis, coordinates = None, rows.T
+    if len(rows) < rows.shape[1]:
+        # coordinates in the space that the points span: roots of the points' products lose half the digits
+        basis, coordinates = torch.linalg.qr(rows.T)
+    vectors: Tensor = torch.linalg.eigh(coordinates @ coordinates.T).eigenvectors
+    return vectors if basis is None else basis @ vectors

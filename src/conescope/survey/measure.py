@@ -19,6 +19,7 @@ from conescope._types import Labels, Points
 from conescope.measures import Measure
 from conescope.results import MeasuredValue, Measurement
 from conescope.scale.moments import Precision
+from conescope.scale.sample import fingerprint
 from conescope.scale.scan import DOUBLE_WORK
 from conescope.scale.state import State, state_of
 from conescope.survey.inputs import Classes, Cloud, Where, as_labels, as_partners, as_points, pairs_of_files
@@ -132,4 +133,5 @@ def _state(
         precision=precision or ("double" if n * d * d <= DOUBLE_WORK else "single"),
         capacity=max(n, 2) if sample is None else sample,
         seed=seed,
+        shard=fingerprint(cloud),  # the draw is that of the same points in a file
     )
