@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from conescope import capture, losses, measures, report, results, scale, survey, topology, training
-    from conescope.survey.measure import measure
+    from conescope.survey import compare, measure
 
 __version__ = version("conescope")
 __all__ = [
     "__version__",
     "capture",
+    "compare",
     "losses",
     "measure",
     "measures",
@@ -33,8 +34,8 @@ _ROOMS = ("capture", "losses", "measures", "report", "results", "scale", "survey
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return import_module(f"conescope.{name}")
-    if name == "measure":
-        return import_module("conescope.survey.measure").measure
+    if name in ("compare", "measure"):
+        return getattr(import_module("conescope.survey"), name)
     raise AttributeError(f"module 'conescope' has no attribute {name!r}")
 
 

@@ -8,10 +8,13 @@ from typing import Annotated
 
 import typer
 
+from conescope.cli.check import check
+from conescope.cli.compare import compare
 from conescope.cli.demo import demo
 from conescope.cli.finetune import finetune
 from conescope.cli.measure import measure
 from conescope.cli.report import report
+from conescope.cli.scan import merge, scan
 
 app = typer.Typer(
     name="conescope",
@@ -22,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for command in (measure, finetune, report, demo):
+for command in (measure, check, compare, scan, merge, finetune, report, demo):
     app.command()(command)
 
 

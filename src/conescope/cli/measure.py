@@ -1,99 +1,109 @@
-"""`conescope measure FILE`: the measures of the points in a file, as a table or as JSON."""
+"""`conescope measure FILE...`: the measures of points in files, with a verdict, as a table or as JSON."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.table import Table
+from conescope.cli.reading import (
+    AsJson,
+    Column,
+    Labels,
+    Names,
+    Precise,
+    Sample,
+    Seed,
+    Where,
+    computing_progress,
+    reading_progress,
+)
 
+if TYPE_CHECKING:
     from conescope.results import Measurement
 
 
 def measure(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Points: .npy, .safetensors or .parquet.")],
-    column: Annotated[
+    files: Where,
+    column: Column = None,
+    labels: Labels = None,
+    names: Names = None,
+    partners: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="Tensor or column that holds the vectors; not needed if there is one."
-        ),
+        typer.Option(metavar="FILE", help="The positive of each point, in the same order: for alignment."),
     ] = None,
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME_OR_FILE",
-            help="Classes: a column or tensor of the file, or a file (.npy, .txt with one a line).",
-        ),
-    ] = None,
-    names: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--measure",
-            metavar="NAME",
-            help="A measure by name, such as isoscore; repeat for more. All if left out.",
-        ),
-    ] = None,
-    sample: Annotated[
-        int,
-        typer.Option(
-            min=2, metavar="N", help="Rows that measures of all pairs look at, drawn without replacement."
-        ),
-    ] = 4096,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of that draw.")] = 0,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the result as JSON and nothing else.")
+    sample: Sample = 4096,
+    seed: Seed = 0,
+    double: Precise = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out intervals and the Gaussian cloud: values only.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Measure the shape of an embedding space: one point a row."""
-    from conescope.scale import read_points
-    from conescope.survey.measure import measure as measurement_of
+    from conescope.survey.inputs import pairs_of_files
+    from conescope.survey.measurement import measurement
+    from conescope.survey.reading import read, told
+    from conescope.survey.rows import chosen
 
-    points, classes = read_points(file, column=column, labels=labels)
-    found = measurement_of(points, classes, names, sample=sample, seed=seed)
+    rows = chosen(names, labels=labels is not None, partners=partners is not None)
+    with reading_progress() as advance:
+        scanned = read(
+            files,
+            rows,
+            column=column,
+            labels=labels,
+            sample=sample,
+            seed=seed,
+            precision="double" if double else None,
+            advance=advance,
+        )
+    if scanned.state is None:
+        raise ValueError(told(scanned.failed))
+    if labels is None and scanned.state.classes is not None:  # a state that was scanned with labels
+        rows = chosen(names, labels=True, partners=partners is not None)
+    pairs = None if partners is None else pairs_of_files(files, partners, column)
+    with computing_progress() as stage:
+        found = measurement(
+            scanned.state, rows, partners=pairs, seed=seed, intervals=not quick, null=not quick, stage=stage
+        )
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
-        return
-    _print(found, file, sample)
+    else:
+        show(found, ", ".join(files))
+    if scanned.failed:  # what could be read is shown, and the rest is an error
+        raise ValueError(told(scanned.failed))
 
 
-def _print(found: "Measurement", file: Path, sample: int) -> None:
+def show(found: "Measurement", title: str) -> None:
+    """Print a measurement: a table by families, notes, and the verdict."""
     from rich.console import Console
     from rich.padding import Padding
     from rich.text import Text
 
+    from conescope.cli.tables import measured_table
+
     console = Console(highlight=False)
-    console.print(Text(f"{file}: {found.n} points in {found.d} dimensions", style="bold"))
-    console.print(_table(found, sample))
+    console.print(Text(f"{title}: {found.n} points in {found.d} dimensions", style="bold"))
+    console.print(measured_table(found, wide=console.width >= 130))
     console.print()
-    console.print(Text("isotropic: what as many points of an isotropic Gaussian would give", style="dim"))
+    legend = "isotropic: what as many points of an isotropic Gaussian give"
+    if found.sampled is not None:
+        legend += f"\n* on {found.sampled} of the points"
+    console.print(Text(legend, style="dim"))
     for note in found.notes:
-        alarm = "bold red" if note.startswith("collapsed") else "yellow"
-        console.print(Padding(Text(note, style=alarm), (1, 0, 0, 0)))
-
-
-def _table(found: "Measurement", sample: int) -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    from conescope.measures import MEASURES
-
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("measure", no_wrap=True)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("isotropic", justify="right", no_wrap=True)
-    table.add_column("meaning", overflow="fold")
-    for measured in found.values:
-        row = MEASURES[measured.name]
-        expected = row.isotropic(min(found.n, sample) if row.reads == "bars" else found.n, found.d)
-        meaning = Text(row.meaning, style="dim")
-        if measured.note:
-            meaning.append(f"\n{measured.note}", style="not dim yellow")
-        table.add_row(
-            Text(measured.name),
-            Text("undefined" if measured.value is None else f"{measured.value:.4f}", style="bold"),
-            Text("" if expected is None else f"{expected:.4f}"),
-            meaning,
-        )
-    return table
+        console.print(Padding(Text(note, style="yellow"), (1, 0, 0, 0)))
+    styles = {
+        "collapsed": "bold red",
+        "unknown": "bold yellow",
+        "look": "bold yellow",
+        "healthy": "bold green",
+    }
+    for finding in found.findings:
+        console.print()
+        console.print(Text(f"{finding.title}: ", style=styles[finding.level]) + Text(finding.evidence))
+        for word, said in (
+            ("likely cause", finding.cause),
+            ("smallest fix", finding.fix),
+            ("verify", finding.verify),
+        ):
+            if said:
+                console.print(Padding(Text(f"{word}: ", style="bold") + Text(said), (0, 0, 0, 2)))

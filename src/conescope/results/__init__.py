@@ -1,11 +1,14 @@
 """Results are values: frozen models that write and read themselves as JSON. Reports read nothing else."""
 
+from conescope.results.comparison import ComparedValue, Comparison
 from conescope.results.finetuning import Arm, Bars, Difference, FineTuning, Map, Run, Snapshot
 from conescope.results.measurement import Finding, MeasuredValue, Measurement
 
 __all__ = [
     "Arm",
     "Bars",
+    "ComparedValue",
+    "Comparison",
     "Difference",
     "Finding",
     "FineTuning",

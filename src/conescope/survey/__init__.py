@@ -1,5 +1,6 @@
 """The whole table over one embedding space or several: intervals, nulls, notes and a verdict."""
 
+from conescope.survey.compare import compare, comparison
 from conescope.survey.measure import measure
 
-__all__ = ["measure"]
+__all__ = ["compare", "comparison", "measure"]
