@@ -47,13 +47,8 @@ def check(
         raise ValueError("a check needs a bound, such as --max mean_cosine=0.4 or --min effective_rank=60")
     names = [name for _, name, _ in bounds]
     rows = chosen(names, labels=True, partners=False)
-    if (
-        any(row.needs_labels for row in rows)
-        and labels is None
-        and not all(f.endswith(".state") for f in files)
-    ):
+    if labels is None and not all(file.endswith(".state") for file in files):
         chosen(names, labels=False, partners=False)  # says which measure needs them
-    precision = "double" if double else None
     with reading_progress() as advance:
         scanned = read(
             files,
@@ -62,7 +57,7 @@ def check(
             labels=labels,
             sample=sample,
             seed=seed,
-            precision=precision,
+            precision="double" if double else None,
             advance=advance,
         )
     found = measurement(whole(scanned), rows, seed=seed, intervals=False, null=False)

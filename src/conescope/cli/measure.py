@@ -91,19 +91,13 @@ def show(found: "Measurement", title: str) -> None:
     console.print(Text(legend, style="dim"))
     for note in found.notes:
         console.print(Padding(Text(note, style="yellow"), (1, 0, 0, 0)))
-    styles = {
-        "collapsed": "bold red",
-        "unknown": "bold yellow",
-        "look": "bold yellow",
-        "healthy": "bold green",
-    }
+    styles = {"collapsed": "red", "unknown": "yellow", "look": "yellow", "healthy": "green"}
     for finding in found.findings:
         console.print()
-        console.print(Text(f"{finding.title}: ", style=styles[finding.level]) + Text(finding.evidence))
-        for word, said in (
-            ("likely cause", finding.cause),
-            ("smallest fix", finding.fix),
-            ("verify", finding.verify),
-        ):
+        console.print(
+            Text(f"{finding.title}: ", style=f"bold {styles[finding.level]}") + Text(finding.evidence)
+        )
+        said_of = {"likely cause": finding.cause, "smallest fix": finding.fix, "verify": finding.verify}
+        for word, said in said_of.items():
             if said:
                 console.print(Padding(Text(f"{word}: ", style="bold") + Text(said), (0, 0, 0, 2)))

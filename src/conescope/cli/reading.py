@@ -11,8 +11,8 @@ Where = Annotated[
     list[str],
     typer.Argument(
         metavar="FILE...",
-        help="Points: files, folders or patterns of .npy .npz .safetensors .parquet .arrow .h5 .zarr .csv .jsonl, "
-        "or .state files of a scan.",
+        help="Points: files, folders or patterns of .npy .npz .safetensors .parquet .arrow .h5 .zarr .csv "
+        ".jsonl; or .state files of a scan.",
     ),
 ]
 Column = Annotated[

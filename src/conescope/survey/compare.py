@@ -111,8 +111,8 @@ def _notes(spaces: dict[str, Measurement]) -> list[str]:
     at_hand = {space.sampled or space.n for space in spaces.values()}
     if len(at_hand) > 1:
         notes.append(
-            f"neighbors, bars and cells were looked at on {' and '.join(map(str, sorted(at_hand)))} points: values "
-            "that go with the number of points can not be compared; give the smallest number as sample"
+            f"neighbors, bars and cells were looked at on {' and '.join(map(str, sorted(at_hand)))} points: "
+            "values that go with the number of points can not be compared; give the smallest one as sample"
         )
     dimensions = {space.d for space in spaces.values()}
     if len(dimensions) > 1:
