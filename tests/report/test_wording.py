@@ -1,10 +1,10 @@
 import pytest
 
-from conescope.measures import MEASURES
 from conescope.report.wording import HEADLINE, SIGNS, decimals, meaning, number, spoken
 from conescope.results import Difference
 from conescope.training import comparison
 from conescope.training.scores import SCORES
+from conescope.training.snapshot import GEOMETRY
 
 
 @pytest.mark.parametrize(
@@ -31,14 +31,14 @@ def test_a_small_difference_gets_two_digits_more_at_most():
     assert decimals(0.9123, 0.00000012) == 6
 
 
-@pytest.mark.parametrize("name", [*MEASURES, *SCORES, "step_seconds", "regularizer_seconds"])
+@pytest.mark.parametrize("name", [*GEOMETRY, *SCORES, "step_seconds", "regularizer_seconds"])
 def test_everything_that_is_compared_is_explained(name):
     assert meaning(name).endswith(".")
     assert "_" not in spoken(name)
 
 
 def test_names_are_told_apart():
-    spoken_names = [spoken(name) for name in (*MEASURES, *SCORES)]
+    spoken_names = [spoken(name) for name in (*GEOMETRY, *SCORES)]
     assert len(set(spoken_names)) == len(spoken_names)
 
 

@@ -107,6 +107,8 @@ def _measure_notes(result: FineTuning) -> list[str]:
         for run in arm.runs:
             for measurement in (run.before.measurement, run.after.measurement):
                 notes |= dict.fromkeys(measurement.notes)
+                collapses = [found for found in measurement.findings if found.level == "collapsed"]
+                notes |= {f"{found.title}: {found.evidence}": None for found in collapses}
                 notes |= dict.fromkeys(f"{spoken(m.name)}: {m.note}" for m in measurement.values if m.note)
     return list(notes)
 

@@ -8,6 +8,17 @@ from conescope.results import Bars, Map, Snapshot
 from conescope.survey.measure import measure
 from conescope.topology import Rule, h0_lengths, select_bars
 
+GEOMETRY = (  # what fine-tuning is told to change, and what it may break
+    "mean_cosine",
+    "mean_cosine_centered",
+    "anisotropy_1",
+    "anisotropy_1_uncentered",
+    "anisotropy_1_within_class",
+    "isoscore",
+    "effective_rank",
+    "persistent_entropy",
+    "relative_persistent_entropy",
+)
 MAP_POINTS = 1000  # a picture with more hides more than it shows
 
 
@@ -31,7 +42,7 @@ def snapshot(
     plane = torch.zeros(len(shown), 2, dtype=torch.float64)
     plane[:, : len(axes)] = centered[shown] @ axes.T
     return Snapshot(
-        measurement=measure(points, labels),
+        measurement=measure(points, labels, GEOMETRY, intervals=False, null=False),
         spectrum=tuple(_short(share) for share in shares.tolist()),
         bars=tuple(
             _bars(points[labels == number][:cloud], name, rule) for number, name in enumerate(classes)
