@@ -26,6 +26,7 @@ def small_panels(monkeypatch):
     """Panels of a few rows, so that clouds of a test have many."""
     monkeypatch.setattr(module, "PANEL", 7)
     monkeypatch.setattr(module, "CACHED", 21)
+    monkeypatch.setattr(module, "GROUP", 2)
 
 
 def truth(points):
@@ -122,6 +123,22 @@ def test_single_is_made_of_float32_products_and_double_is_not():
 def test_float64_points_are_never_narrowed():
     points = normal(50, 4)
     assert torch.equal(moments(points, precision="single").scatter, moments(points).scatter)
+
+
+@pytest.mark.usefixtures("small_panels")
+@pytest.mark.parametrize("order", [1, 2])
+def test_zero_vectors_do_not_make_single_precision_double(order, monkeypatch):
+    widened = []
+    monkeypatch.setattr(module, "check_finite", lambda panel, first: widened.append(first))
+    points = normal(70, 3, dtype=torch.float32)
+    points[[0, 20, 55]] = 0
+    found = moments(points, precision="single", order=order)
+    assert_same(found, truth(points), rtol=2e-6, resolution=found.resolution)
+    assert found.directions == 67
+    assert widened == []  # which is where float64 begins
+    points[20] = 1e-30  # not zero, though its square is in float32
+    assert moments(points, precision="single", order=order).directions == 68
+    assert widened != []
 
 
 @pytest.mark.usefixtures("small_panels")

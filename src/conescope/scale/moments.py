@@ -15,7 +15,7 @@ and `resolution` says how much weaker than the strongest direction one may be an
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -27,7 +27,8 @@ from conescope._types import Covariance, Labels, Points, Scalar
 Precision = Literal["single", "double"]
 
 PANEL = 8192  # rows of one matrix product
-CACHED = 3 << 18  # numbers that stay in a core's cache while they are read three times
+CACHED = 3 << 16  # numbers that stay in a core's cache while they are read twice
+GROUP = 32  # so many such pieces are summed before their norms are looked at
 SINGLE_RESOLUTION = 1e-6  # float32 products, summed in float64 over panels
 ORDINARY = 1e15  # norms up to this, and down to its inverse, have float32 squares
 SQUARABLE = 1e140  # the same for float64
@@ -88,47 +89,20 @@ def moments(
     if n == 0:
         raise ValueError("moments are of at least one point, got none")
     single = precision == "single" and points.dtype != torch.float64
-    height = PANEL if order == 2 else max(CACHED // d, 1)
-    shift = _rough_mean(points[:height], single)
-    mean = shift.double() if order == 2 else torch.zeros(d, dtype=torch.float64, device=points.device)
-    direction_sum = square_sum = torch.zeros(d, dtype=torch.float64, device=points.device)
-    scatter = torch.zeros(d, d, dtype=torch.float64, device=points.device) if order == 2 else None
-    norms: list[Tensor] = []
-    narrow = single and float(shift.abs().amax()) < ORDINARY
-    for start in range(0, n, height):
-        panel = points[start : start + height]
-        length, exact = _norms(panel, narrow, first + start)
-        rows = panel.double() if exact else panel.float()
-        inverse = torch.where(length > 0, 1 / torch.where(length > 0, length, 1), 0)
-        norms.append(length)
-        if scatter is None:
-            sums = torch.stack([torch.ones_like(inverse), inverse]) @ rows
-            mean, direction_sum = mean + sums[0] / n, direction_sum + sums[1]
-            continue
-        # rows minus about the mean of all before: their products exceed the scatter at most twice
-        shifted = rows - shift.to(rows.dtype)
-        offset = shifted.sum(dim=0).double() / len(rows)
-        step = shift.double() - mean + offset  # from that mean to the mean of these rows
-        own, between = offset * len(rows) ** 0.5, step * (start * len(rows) / (start + len(rows))) ** 0.5
-        scatter = _product(shifted).add_(scatter).addr_(own, own, alpha=-1).addr_(between, between)
-        mean = mean + step * (len(rows) / (start + len(rows)))
-        shift = mean.detach().to(shift.dtype)
-        narrow = single and float(shift.abs().amax()) < ORDINARY
-        direction_sum = direction_sum + inverse @ rows
-        square_sum = square_sum + inverse.square() @ rows.square()
-    lengths = torch.cat(norms).double()
+    found = _first_order(points, single, first) if order == 1 else _second_order(points, single, first)
+    lengths = found.norms
     return Moments(
         n=n,
         d=d,
-        mean=mean,
+        mean=found.mean,
         directions=int((lengths > 0).sum()),
-        direction_sum=direction_sum,
+        direction_sum=found.direction_sum,
         norm_mean=lengths.mean(),
         norm_scatter=(lengths - lengths.mean()).square().sum(),
         norm_range=(float(lengths.detach().min()), float(lengths.detach().max())),
         resolution=max(_rounding(n, d), SINGLE_RESOLUTION if single else 0),
-        scatter=scatter,
-        direction_square_sum=square_sum if order == 2 else None,
+        scatter=found.scatter,
+        direction_square_sum=found.direction_square_sum,
         classes=None if labels is None else _class_moments(points, labels, classes, lengths),
     )
 
@@ -173,6 +147,93 @@ def merge(one: Moments, other: Moments) -> Moments:
     return merged
 
 
+class _Sums(NamedTuple):
+    """What one pass over some points gives, in float64."""
+
+    norms: Float[Tensor, " n"]
+    mean: Float[Tensor, " d"]
+    direction_sum: Float[Tensor, " d"]
+    scatter: Covariance | None = None
+    direction_square_sum: Float[Tensor, " d"] | None = None
+
+
+def _first_order(points: Points, single: bool, first: int) -> _Sums:
+    n, d = points.shape
+    height = max(CACHED // d, 1)
+    sums = torch.zeros(2, d, dtype=torch.float64, device=points.device)
+    norms: list[Tensor] = []
+    for start in range(0, n, GROUP * height):
+        group = points[start : start + GROUP * height]
+        swift = _swift_sums(group, height) if single and not points.requires_grad else None
+        length, part = swift or _careful_sums(group, height, single, first + start)
+        norms.append(length)
+        sums = sums + part
+    return _Sums(torch.cat(norms).double(), sums[0] / n, sums[1])
+
+
+def _swift_sums(group: Points, height: int) -> tuple[Float[Tensor, " n"], Float[Tensor, "2 d"]] | None:
+    """Return norms, and sums of rows and of directions, by float32; None where that does not hold them."""
+    pieces = torch.split(group, height)
+    norms = group.new_empty(len(group), dtype=torch.float32)
+    sums = group.new_empty(len(pieces), 2, group.shape[1], dtype=torch.float32)
+    weights = torch.ones(2, len(pieces[0]), device=group.device)
+    inverse = weights[1]
+    for piece, length, out in zip(pieces, torch.split(norms, height), sums, strict=True):
+        if len(piece) < len(inverse):
+            weights, inverse = weights[:, : len(piece)], inverse[: len(piece)]
+        rows = piece.float()
+        torch.linalg.vector_norm(rows, dim=1, out=length)
+        torch.reciprocal(length, out=inverse)
+        torch.mm(weights, rows, out=out)
+    low, high = (float(end) for end in norms.aminmax())
+    if low > 1 / ORDINARY and high < ORDINARY:  # not so for NaN
+        return norms, sums.sum(dim=0, dtype=torch.float64)
+    return None
+
+
+def _careful_sums(
+    group: Points, height: int, single: bool, first: int
+) -> tuple[Float[Tensor, " n"], Float[Tensor, "2 d"]]:
+    """Return the same in float64 where float32 does not do, and differentiable."""
+    norms: list[Tensor] = []
+    sums = torch.zeros(2, group.shape[1], dtype=torch.float64, device=group.device)
+    for start in range(0, len(group), height):
+        piece = group[start : start + height]
+        length, exact = _norms(piece, single, first + start)
+        rows = piece.double() if exact else piece.float()
+        norms.append(length.double())
+        inverse = _inverse(length)
+        sums = sums + torch.stack([torch.ones_like(inverse), inverse]) @ rows
+    return torch.cat(norms), sums
+
+
+def _second_order(points: Points, single: bool, first: int) -> _Sums:
+    n, d = points.shape
+    shift = _rough_mean(points[:PANEL], single)
+    mean = shift.double()
+    direction_sum = square_sum = torch.zeros(d, dtype=torch.float64, device=points.device)
+    scatter = torch.zeros(d, d, dtype=torch.float64, device=points.device)
+    norms: list[Tensor] = []
+    for start in range(0, n, PANEL):
+        panel = points[start : start + PANEL]
+        narrow = single and float(shift.abs().amax()) < ORDINARY
+        length, exact = _norms(panel, narrow, first + start)
+        rows = panel.double() if exact else panel.float()
+        norms.append(length.double())
+        # rows minus about the mean of all before: their products exceed the scatter at most twice
+        shifted = rows - shift.to(rows.dtype)
+        offset = shifted.sum(dim=0).double() / len(rows)
+        step = shift.double() - mean + offset  # from that mean to the mean of these rows
+        own, between = offset * len(rows) ** 0.5, step * (start * len(rows) / (start + len(rows))) ** 0.5
+        scatter = _product(shifted).add_(scatter).addr_(own, own, alpha=-1).addr_(between, between)
+        mean = mean + step * (len(rows) / (start + len(rows)))
+        shift = mean.detach().to(shift.dtype)
+        inverse = _inverse(length)
+        direction_sum = direction_sum + inverse @ rows
+        square_sum = square_sum + inverse.square() @ rows.square()
+    return _Sums(torch.cat(norms), mean, direction_sum, scatter, square_sum)
+
+
 def _rounding(n: int, d: int) -> float:
     """Return how far float64 sums of n products can be off, whatever the order in which parts merge."""
     return max(n, d) * torch.finfo(torch.float64).eps
@@ -189,8 +250,7 @@ def _norms(panel: Points, single: bool, start: int) -> tuple[Float[Tensor, " n"]
     """Return the norms of the rows, and whether they and their products need float64."""
     if single:
         length = torch.linalg.vector_norm(panel, dim=1, dtype=torch.float32)
-        known = length.detach()
-        if float(known.min()) > 1 / ORDINARY and float(known.max()) < ORDINARY:
+        if _ordinary(panel.detach(), length.detach()):
             return length, False
     check_finite(panel, first=start)
     length = torch.linalg.vector_norm(panel.double(), dim=1)
@@ -203,6 +263,19 @@ def _norms(panel: Points, single: bool, start: int) -> tuple[Float[Tensor, " n"]
             f"exist, but one from row {start} on does not; change the unit of the points"
         )
     return length, True
+
+
+def _ordinary(panel: Points, length: Float[Tensor, " n"]) -> bool:
+    """Return whether norms in float32 are right, and so are products of the rows: zero vectors may be."""
+    low, high = (float(end) for end in length.aminmax())
+    if not high < ORDINARY or not low >= 0:  # not so for NaN either
+        return False
+    return low > 1 / ORDINARY or not bool((panel[length <= 1 / ORDINARY] != 0).any())
+
+
+def _inverse(length: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """Return what makes directions of rows; zero vectors stay zero, also in the gradient."""
+    return torch.where(length > 0, 1 / torch.where(length > 0, length, 1), 0)
 
 
 def _product(rows: Points) -> Covariance:
