@@ -1,0 +1,1 @@
+"""Speed and memory, side by side with other packages, in one run on one machine."""
