@@ -206,6 +206,8 @@ def load_parts(path: str | os.PathLike[str]) -> Saved:
     file = Path(path)
     if not file.exists():
         raise FileNotFoundError(f"there is no file {file}")
+    if file.is_dir():
+        raise ValueError(f"{file} is not a state, but a folder")
     try:
         with safe_open(file, framework="pt") as content:
             text = (content.metadata() or {}).get("conescope", "{}")
