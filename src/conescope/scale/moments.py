@@ -26,7 +26,7 @@ from conescope._types import Covariance, Labels, Points, Scalar
 
 Precision = Literal["single", "double"]
 
-PANEL = 8192  # rows of one matrix product
+PANEL = 4096  # rows of one matrix product
 CACHED = 3 << 16  # numbers that stay in a core's cache while they are read twice
 GROUP = 32  # so many such pieces are summed before their norms are looked at
 SINGLE_RESOLUTION = 1e-6  # float32 products, summed in float64 over panels
@@ -148,7 +148,7 @@ def merge(one: Moments, other: Moments) -> Moments:
 
 
 class _Sums(NamedTuple):
-    """What one pass over some points gives, in float64."""
+    """What one pass over all points gives, in float64."""
 
     norms: Float[Tensor, " n"]
     mean: Float[Tensor, " d"]
@@ -157,54 +157,30 @@ class _Sums(NamedTuple):
     direction_square_sum: Float[Tensor, " d"] | None = None
 
 
+class _Panel(NamedTuple):
+    """What it gives over some of them; with a shift, `row_sum` is that of rows less the shift."""
+
+    norms: Float[Tensor, " n"]
+    row_sum: Float[Tensor, " d"]
+    direction_sum: Float[Tensor, " d"]
+    shifted: Float[Tensor, "n d"] | None  # the rows less the shift
+    direction_square_sum: Float[Tensor, " d"] | None
+
+
 def _first_order(points: Points, single: bool, first: int) -> _Sums:
     n, d = points.shape
     height = max(CACHED // d, 1)
-    sums = torch.zeros(2, d, dtype=torch.float64, device=points.device)
+    row_sum = direction_sum = torch.zeros(d, dtype=torch.float64, device=points.device)
     norms: list[Tensor] = []
     for start in range(0, n, GROUP * height):
         group = points[start : start + GROUP * height]
-        swift = _swift_sums(group, height) if single and not points.requires_grad else None
-        length, part = swift or _careful_sums(group, height, single, first + start)
-        norms.append(length)
-        sums = sums + part
-    return _Sums(torch.cat(norms).double(), sums[0] / n, sums[1])
-
-
-def _swift_sums(group: Points, height: int) -> tuple[Float[Tensor, " n"], Float[Tensor, "2 d"]] | None:
-    """Return norms, and sums of rows and of directions, by float32; None where that does not hold them."""
-    pieces = torch.split(group, height)
-    norms = group.new_empty(len(group), dtype=torch.float32)
-    sums = group.new_empty(len(pieces), 2, group.shape[1], dtype=torch.float32)
-    weights = torch.ones(2, len(pieces[0]), device=group.device)
-    inverse = weights[1]
-    for piece, length, out in zip(pieces, torch.split(norms, height), sums, strict=True):
-        if len(piece) < len(inverse):
-            weights, inverse = weights[:, : len(piece)], inverse[: len(piece)]
-        rows = piece.float()
-        torch.linalg.vector_norm(rows, dim=1, out=length)
-        torch.reciprocal(length, out=inverse)
-        torch.mm(weights, rows, out=out)
-    low, high = (float(end) for end in norms.aminmax())
-    if low > 1 / ORDINARY and high < ORDINARY:  # not so for NaN
-        return norms, sums.sum(dim=0, dtype=torch.float64)
-    return None
-
-
-def _careful_sums(
-    group: Points, height: int, single: bool, first: int
-) -> tuple[Float[Tensor, " n"], Float[Tensor, "2 d"]]:
-    """Return the same in float64 where float32 does not do, and differentiable."""
-    norms: list[Tensor] = []
-    sums = torch.zeros(2, group.shape[1], dtype=torch.float64, device=group.device)
-    for start in range(0, len(group), height):
-        piece = group[start : start + height]
-        length, exact = _norms(piece, single, first + start)
-        rows = piece.double() if exact else piece.float()
-        norms.append(length.double())
-        inverse = _inverse(length)
-        sums = sums + torch.stack([torch.ones_like(inverse), inverse]) @ rows
-    return torch.cat(norms), sums
+        swift = _swift(group) if single else None
+        careful = range(0, len(group), height) if swift is None else ()
+        rest = (_careful(group[at : at + height], single, first + start + at) for at in careful)
+        for part in rest if swift is None else (swift,):
+            norms.append(part.norms.double())
+            row_sum, direction_sum = row_sum + part.row_sum, direction_sum + part.direction_sum
+    return _Sums(torch.cat(norms), row_sum / n, direction_sum)
 
 
 def _second_order(points: Points, single: bool, first: int) -> _Sums:
@@ -217,21 +193,66 @@ def _second_order(points: Points, single: bool, first: int) -> _Sums:
     for start in range(0, n, PANEL):
         panel = points[start : start + PANEL]
         narrow = single and float(shift.abs().amax()) < ORDINARY
-        length, exact = _norms(panel, narrow, first + start)
-        rows = panel.double() if exact else panel.float()
-        norms.append(length.double())
         # rows minus about the mean of all before: their products exceed the scatter at most twice
-        shifted = rows - shift.to(rows.dtype)
-        offset = shifted.sum(dim=0).double() / len(rows)
+        part = (_swift(panel, shift) if narrow else None) or _careful(panel, narrow, first + start, shift)
+        assert part.shifted is not None  # since there is a shift
+        assert part.direction_square_sum is not None
+        norms.append(part.norms.double())
+        rows = len(panel)
+        offset = part.row_sum.double() / rows
         step = shift.double() - mean + offset  # from that mean to the mean of these rows
-        own, between = offset * len(rows) ** 0.5, step * (start * len(rows) / (start + len(rows))) ** 0.5
-        scatter = _product(shifted).add_(scatter).addr_(own, own, alpha=-1).addr_(between, between)
-        mean = mean + step * (len(rows) / (start + len(rows)))
+        own, between = offset * rows**0.5, step * (start * rows / (start + rows)) ** 0.5
+        scatter = _product(part.shifted).add_(scatter).addr_(own, own, alpha=-1).addr_(between, between)
+        mean = mean + step * (rows / (start + rows))
         shift = mean.detach().to(shift.dtype)
-        inverse = _inverse(length)
-        direction_sum = direction_sum + inverse @ rows
-        square_sum = square_sum + inverse.square() @ rows.square()
+        direction_sum = direction_sum + part.direction_sum
+        square_sum = square_sum + part.direction_square_sum
     return _Sums(torch.cat(norms), mean, direction_sum, scatter, square_sum)
+
+
+def _swift(panel: Points, shift: Float[Tensor, " d"] | None = None) -> _Panel | None:
+    """Return the sums by float32, in pieces that are read from memory once.
+
+    None where float32 does not hold them, where a norm is zero, and where there is a gradient to keep.
+    """
+    if panel.requires_grad:
+        return None
+    n, d = panel.shape
+    height = min(max(CACHED // d, 1), n)
+    pieces = torch.split(panel, height)
+    norms = panel.new_empty(n, dtype=torch.float32)
+    sums = panel.new_empty(len(pieces), 2, d, dtype=torch.float32)
+    weights = panel.new_ones(2, height, dtype=torch.float32)
+    shifted = square_sums = None
+    if shift is not None:
+        shifted, square_sums = norms.new_empty(n, d), torch.empty_like(sums[:, 0])
+    for at, (piece, length) in enumerate(zip(pieces, torch.split(norms, height), strict=True)):
+        weights, rows = weights[:, : len(piece)], piece.float()
+        torch.linalg.vector_norm(rows, dim=1, out=length)
+        inverse = torch.reciprocal(length, out=weights[1])
+        torch.mm(weights, rows, out=sums[at])
+        if shift is not None and shifted is not None and square_sums is not None:
+            torch.mv(rows.square().T, inverse.square(), out=square_sums[at])
+            less = torch.sub(rows, shift, out=shifted[at * height : at * height + len(piece)])
+            torch.sum(less, dim=0, out=sums[at, 0])
+    low, high = (float(end) for end in norms.aminmax())
+    if not (low > 1 / ORDINARY and high < ORDINARY):  # so for NaN, too
+        return None
+    row_sum, direction_sum = sums.sum(dim=0, dtype=torch.float64)
+    squares = None if square_sums is None else square_sums.sum(dim=0, dtype=torch.float64)
+    return _Panel(norms, row_sum, direction_sum, shifted, squares)
+
+
+def _careful(panel: Points, single: bool, first: int, shift: Float[Tensor, " d"] | None = None) -> _Panel:
+    """Return the same in float64, unless float32 does; differentiable."""
+    length, exact = _norms(panel, single, first)
+    rows = panel.double() if exact else panel.float()
+    inverse = _inverse(length)
+    shifted = squares = None
+    if shift is not None:
+        shifted, squares = rows - shift.to(rows.dtype), inverse.square() @ rows.square()
+    row_sum = (rows if shifted is None else shifted).sum(dim=0)
+    return _Panel(length, row_sum, inverse @ rows, shifted, squares)
 
 
 def _rounding(n: int, d: int) -> float:
@@ -242,7 +263,10 @@ def _rounding(n: int, d: int) -> float:
 def _rough_mean(rows: Points, single: bool) -> Float[Tensor, " d"]:
     """Return about the mean of some rows; coincident rows give that row to the last bit."""
     first = rows[0].detach().double()
-    mean = first + (rows.detach().double() - first).mean(dim=0)
+    total = torch.zeros_like(first)
+    for piece in torch.split(rows.detach(), max(CACHED // len(first), 1)):
+        total += (piece.double() - first).sum(dim=0)
+    mean = first + total / len(rows)
     return mean.float() if single else mean
 
 
