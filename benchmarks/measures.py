@@ -69,7 +69,7 @@ BENCHMARKS: dict[str, Callable[[Sizes], list[Row]]] = {
     "moments": lambda sizes: moment_rows(*sizes.many, sizes.repeats, size=sizes.product),
     "neighbors": lambda sizes: neighbor_rows(*sizes.cloud, sizes.repeats, size=sizes.product),
     "rows": lambda sizes: each_measure_rows(sizes.grid, sizes.repeats, sizes.budget),
-    "command": lambda sizes: command_rows(*sizes.file, sizes.processes),
+    "command": lambda sizes: command_rows(*sizes.file, sizes.processes, warm=sizes.processes > 1),
 }
 
 

@@ -6,6 +6,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 Arm = Callable[[], Any]
+PAUSE = 0.1  # seconds before each call, in which the idle threads of the arm before stop to wait for work
 
 
 class Timed(NamedTuple):
@@ -30,6 +31,7 @@ def in_turns(arms: Mapping[str, Arm], repeats: int) -> tuple[dict[str, Timed], d
     for turn in range(repeats):
         start = turn % len(names)
         for name in names[start:] + names[:start]:
+            time.sleep(PAUSE)
             seconds[name].append(once(arms[name]))
     return {name: Timed(tuple(taken)) for name, taken in seconds.items()}, values
 

@@ -17,6 +17,13 @@ from benchmarks.timing import Timed
 from conescope.measures import MEASURES, mean_cosine
 
 
+@pytest.fixture(scope="module", autouse=True)
+def without_pauses():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timing, "PAUSE", 0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     path = tmp_path_factory.mktemp("measures") / "measures.json"
@@ -104,7 +111,7 @@ def test_a_record_tells_machine_and_versions_and_no_path(measured, read, tmp_pat
 
 
 def test_a_cloud_is_what_it_promises():
-    points = clouds.Law(8).draw(40_000)
+    points = clouds.Law(8).draw(20_000)
     assert points.dtype == torch.float32
     torch.testing.assert_close(points.var(dim=0), 1 / torch.arange(1.0, 9), rtol=0.05, atol=0)
     shared = points.mean(dim=0).square().sum() / points.square().sum(dim=1).mean()
