@@ -45,7 +45,7 @@ class Measure:
     healthy: Callable[[int, int], tuple[float, float] | None] = lambda n, d: None
     order: Literal[1, 2] = 2  # of the moments it reads; 1 costs n d, 2 costs n d^2
     differentiable: bool = True
-    jackknife: bool = True  # whether leaving points out tells its error; not so for counts
+    jackknife: bool = True  # whether its error is worth telling so; not for counts
     package: str = ""  # which the function needs besides torch; the extra "measures" brings it
 
     @property

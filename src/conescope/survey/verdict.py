@@ -5,25 +5,27 @@ collapsed space isotropic; those of the raw cloud see little else. So each rule 
 on, the rules go from grave to slight, and when none speaks the verdict is to leave the model alone. With
 fewer points than dimensions what rests on the covariance is not judged at all.
 
-The limits are kept in one place below. They are rules of thumb, set where the pretrained models of
-docs/measures/models.md stay inside unless something is known to be wrong with them; they do not know your
-task, and every fix names the comparison that would tell.
+The limits are those of `conescope.measures.healthy`. They do not know your task, and every fix names the
+comparison that would tell.
 """
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from conescope.measures.healthy import (
+    COLLAPSED,
+    CONE,
+    DOMINANT,
+    FEW,
+    HUBS,
+    RANGES,
+    ROGUE,
+    SPREAD_NORMS,
+    THIN,
+)
 from conescope.results import Finding
 
-COLLAPSED = 0.99  # mean cosine above which one direction hides all others
-CONE = 0.35  # mean cosine above which a common direction weighs on every comparison
-DOMINANT = 0.25  # share of the centered variance in one direction
-ROGUE = 0.5  # share of the mean cosine that three coordinates carry
-THIN = 0.15  # effective rank over the number of dimensions
-HUBS = 0.3  # share of points that are in nobody's list of neighbors
 REPEATED = 0.01  # share of points that repeat another one
-SPREAD_NORMS = 0.3  # coefficient of variation of the norms
-FEW = 50  # points below which hardly anything can be told
 
 
 class Seen(NamedTuple):
@@ -35,14 +37,22 @@ class Seen(NamedTuple):
     coincident: bool
     zeros: int
     repeated: float  # share, of the points at hand
+    nearly: float = 0.0  # share of copies but for rounding, where neighbors are known
 
 
 def findings(seen: Seen) -> tuple[Finding, ...]:
     """Return what stands out, gravest first; "healthy" alone if nothing does."""
+    seen = seen._replace(values=_telling(seen))
     found = [finding for rule in RULES if (finding := rule(seen)) is not None]
     if any(finding.level == "collapsed" for finding in found):  # nothing else matters then
         return tuple(finding for finding in found if finding.level in ("collapsed", "unknown"))
-    return tuple(found) or (_healthy(seen),)
+    return tuple(found) or (_otherwise(seen),)
+
+
+def _telling(seen: Seen) -> dict[str, float]:
+    """Return the values that can be judged, of so many points in so many dimensions."""
+    judged = {name for name, healthy in RANGES.items() if healthy(seen.n, seen.d) is not None}
+    return {name: value for name, value in seen.values.items() if name in judged | {"relative_drift"}}
 
 
 def _too_few(seen: Seen) -> Finding | None:
@@ -54,7 +64,7 @@ def _too_few(seen: Seen) -> Finding | None:
         title="too few points",
         evidence=f"n = {n} for d = {d}, so spectrum and neighbors show the draw more than the space",
         cause="a small file, or rows and columns are swapped" if n < d else "a small file",
-        fix=f"take at least {max(10 * d, FEW)} points (10 for each dimension)",
+        fix=f"take {max(10 * d, FEW)} points or more",
         verify="measure again: the intervals must be narrow against the distance to the isotropic value",
     )
 
@@ -70,7 +80,7 @@ def _collapsed(seen: Seen) -> Finding | None:
             verify="two different inputs must give two different vectors",
         )
     cosine = seen.values.get("mean_cosine")
-    if seen.d == 1 or cosine is None or cosine <= COLLAPSED:
+    if cosine is None or cosine <= COLLAPSED:
         return None
     return Finding(
         level="collapsed",
@@ -87,7 +97,7 @@ def _collapsed(seen: Seen) -> Finding | None:
 
 def _cone(seen: Seen) -> Finding | None:
     cosine = seen.values.get("mean_cosine")
-    if cosine is None or seen.d == 1 or not CONE < cosine <= COLLAPSED:
+    if cosine is None or not CONE < cosine <= COLLAPSED:
         return None
     return Finding(
         level="look",
@@ -102,7 +112,7 @@ def _cone(seen: Seen) -> Finding | None:
 
 def _dominant(seen: Seen) -> Finding | None:
     share = seen.values.get("anisotropy_1")
-    if share is None or seen.n < seen.d or seen.d < 10 or share <= DOMINANT:
+    if share is None or share <= DOMINANT:
         return None
     rogue = seen.values.get("rogue_share")
     by_axes = rogue is not None and rogue > ROGUE
@@ -122,21 +132,22 @@ def _dominant(seen: Seen) -> Finding | None:
 
 def _rogue(seen: Seen) -> Finding | None:
     rogue, cosine = seen.values.get("rogue_share"), seen.values.get("mean_cosine", 0.0)
-    if rogue is None or seen.d < 30 or rogue <= ROGUE or cosine < 0.1:
+    if rogue is None or rogue <= ROGUE or cosine < 0.1:
         return None
     return Finding(
         level="look",
         title="rogue dimensions",
         evidence=f"three of {seen.d} coordinates carry {rogue:.0%} of the mean cosine",
         cause="outlier coordinates, common in layers of pretrained transformers",
-        fix="divide each coordinate by its standard deviation before taking cosines",
+        fix="standardize before taking cosines: subtract from each coordinate its mean, and divide by its "
+        "standard deviation",
         verify="similarity scores on labeled pairs before and after",
     )
 
 
 def _thin(seen: Seen) -> Finding | None:
     rank = seen.values.get("effective_rank")
-    if rank is None or seen.n < 2 * seen.d or rank >= THIN * seen.d:
+    if rank is None or rank >= THIN * seen.d:
         return None
     return Finding(
         level="look",
@@ -151,14 +162,14 @@ def _thin(seen: Seen) -> Finding | None:
 
 def _hubs(seen: Seen) -> Finding | None:
     share = seen.values.get("antihubs")
-    if share is None or seen.n < FEW or share <= HUBS:
+    if share is None or share <= HUBS:
         return None
     return Finding(
         level="look",
         title="hubs",
         evidence=f"{share:.0%} of the points are among the 10 nearest of no other: a few are near all",
-        cause="concentration of distances in many dimensions, or a common vector",
-        fix="subtract the mean; or rank by how near a pair is for both its points (mutual neighbors)",
+        cause="norms that differ much, or distances that concentrate in many dimensions",
+        fix="normalize if norms differ; else rank by mutual neighbors: how near a pair is for both its points",
         verify="recall on labeled queries before and after",
     )
 
@@ -176,13 +187,27 @@ def _repeated(seen: Seen) -> Finding | None:
     )
 
 
+def _nearly(seen: Seen) -> Finding | None:
+    if seen.nearly <= REPEATED:
+        return None
+    return Finding(
+        level="look",
+        title="near-copies",
+        evidence=f"{seen.nearly:.1%} of the points are copies of another one but for rounding, and the "
+        "dimensions by nearest neighbors (twonn, mle_dimension) read low",
+        cause="the same input embedded twice: in another batch, with other padding, or in half precision",
+        fix="drop the copies by their inputs before indexing, measuring or training",
+        verify="measure again: twonn is higher, and close to mle_dimension",
+    )
+
+
 def _zeros(seen: Seen) -> Finding | None:
     if not seen.zeros or seen.coincident:
         return None
     return Finding(
         level="look",
         title="zero vectors",
-        evidence=f"{seen.zeros} of {seen.n} points are zero and have no cosine with anything",
+        evidence=f"points of length zero: {seen.zeros} of {seen.n}; they have no cosine with anything",
         cause="empty inputs, or failed calls that were filled in",
         fix="drop them, and find out where they come from",
         verify="count them again",
@@ -203,12 +228,25 @@ def _norms(seen: Seen) -> Finding | None:
     )
 
 
-def _healthy(seen: Seen) -> Finding:
-    judged = ", ".join(name for name in RESTS_ON if name in seen.values)
+def _otherwise(seen: Seen) -> Finding:
+    """Return the verdict where no rule speaks: leave it alone, or that there was nothing to judge."""
+    judged = [name for name in RESTS_ON if name in seen.values and name != "relative_drift"]
+    if not judged:
+        return Finding(
+            level="unknown",
+            title="nothing to judge",
+            evidence=f"for n = {seen.n} and d = {seen.d} no value is defined that a verdict rests on",
+            cause="one dimension, or rows and columns are swapped"
+            if seen.d == 1
+            else "points without a shape",
+            fix="check that each row is one point",
+            verify="measure again: there is a mean cosine and an effective rank",
+        )
+    are = "is" if len(judged) == 1 else "are"
     return Finding(
         level="healthy",
         title="nothing stands out",
-        evidence=f"{judged or 'what was measured'} are within what pretrained encoders show that work well",
+        evidence=f"{', '.join(judged)} {are} within what pretrained encoders show that work well",
         fix="none: leave this model alone unless a score on your own task says otherwise",
     )
 
@@ -231,6 +269,7 @@ RULES: tuple[Callable[[Seen], Finding | None], ...] = (
     _thin,
     _hubs,
     _repeated,
+    _nearly,
     _zeros,
     _norms,
 )

@@ -3,7 +3,7 @@
 from functools import partial
 from math import exp, inf, lgamma, sqrt
 
-from conescope.measures import isotropic
+from conescope.measures import healthy, isotropic
 from conescope.measures.cosine import mean_cosine, mean_cosine_from_moments
 from conescope.measures.drift import (
     drift,
@@ -53,6 +53,7 @@ ROWS = (
         undefined="fewer than two points differ from zero",
         cost="n d",
         paper="arXiv:1909.00512",
+        healthy=healthy.mean_cosine,
         reads="moments",
         order=1,
         finish=mean_cosine_from_moments,
@@ -126,6 +127,7 @@ ROWS = (
         undefined="no point differs from zero",
         cost="n d",
         paper="arXiv:1909.00512",
+        healthy=healthy.norm_variation,
         reads="moments",
         order=1,
         finish=norm_variation_from_moments,
@@ -141,6 +143,7 @@ ROWS = (
         undefined="the mean cosine is not told from 0: it is at most 1 / (n - 1)",
         cost="n d",
         paper="arXiv:2109.04404",
+        healthy=healthy.rogue_share,
         reads="moments",
         finish=rogue_share_from_moments,
     ),

@@ -3,7 +3,7 @@
 import math
 from functools import partial
 
-from conescope.measures import isotropic
+from conescope.measures import healthy, isotropic
 from conescope.measures.anisotropy import anisotropy, anisotropy_from_spectrum
 from conescope.measures.condition_number import (
     condition_number,
@@ -104,6 +104,7 @@ ROWS = (
         undefined="no two points differ",
         cost="n d min(n, d)",
         paper="arXiv:2501.05502",
+        healthy=healthy.anisotropy_1,
         reads="spectrum",
         finish=anisotropy_from_spectrum,
     ),
@@ -146,6 +147,7 @@ ROWS = (
         undefined="no two points differ",
         cost="n d min(n, d)",
         paper="Roy and Vetterli 2007",
+        healthy=healthy.effective_rank,
         reads="spectrum",
         finish=effective_rank_from_spectrum,
     ),
