@@ -26,17 +26,17 @@ Range = tuple[float, float]
 
 def mean_cosine(n: int, d: int) -> Range | None:
     """Return the range of the mean cosine."""
-    return (-1, CONE) if d > 1 and n * (n - 1) * d >= PAIRS else None
+    return (-inf, CONE) if d > 1 and n * (n - 1) * d >= PAIRS else None
 
 
 def norm_variation(n: int, d: int) -> Range | None:
     """Return the range of the coefficient of variation of the norms."""
-    return (0, SPREAD_NORMS) if n >= LOW and d >= LOW else None
+    return (-inf, SPREAD_NORMS) if n >= LOW and d >= LOW else None
 
 
 def anisotropy_1(n: int, d: int) -> Range | None:
     """Return the range of the variance share of the first direction."""
-    return (0, DOMINANT) if n >= max(FEW, d) and d >= LOW else None
+    return (-inf, DOMINANT) if n >= max(FEW, d) and d >= LOW else None
 
 
 def effective_rank(n: int, d: int) -> Range | None:
@@ -51,7 +51,7 @@ def rogue_share(n: int, d: int) -> Range | None:
 
 def antihubs(n: int, d: int) -> Range | None:
     """Return the range of the share of points that are nobody's neighbor."""
-    return (0, HUBS) if n >= FEW else None
+    return (-inf, HUBS) if n >= FEW else None
 
 
 RANGES: dict[str, Callable[[int, int], Range | None]] = {

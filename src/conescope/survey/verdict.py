@@ -169,7 +169,7 @@ def _hubs(seen: Seen) -> Finding | None:
         title="hubs",
         evidence=f"{share:.0%} of the points are among the 10 nearest of no other: a few are near all",
         cause="norms that differ much, or distances that concentrate in many dimensions",
-        fix="normalize if norms differ; else rank by mutual neighbors: how near a pair is for both its points",
+        fix="normalize if norms differ; else rank by how near a pair is for both (mutual neighbors)",
         verify="recall on labeled queries before and after",
     )
 
