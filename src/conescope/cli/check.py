@@ -1,7 +1,7 @@
 """`conescope check FILE --max NAME=VALUE --min NAME=VALUE`: a gate for continuous integration."""
 
 import math
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -9,12 +9,30 @@ from conescope.cli.reading import (
     AsJson,
     Column,
     Labels,
+    Partners,
     Precise,
     Sample,
     Seed,
     Where,
-    reading_progress,
+    scanned,
 )
+
+if TYPE_CHECKING:
+    from conescope.results import MeasuredValue
+
+
+class Bound(NamedTuple):
+    """A bound of a measure. It holds for a value that is equal to it, and for no undefined one."""
+
+    kind: str  # max or min
+    name: str
+    value: float
+
+    def holds(self, measured: "MeasuredValue") -> bool:
+        """Return whether a measured value keeps it."""
+        if measured.value is None:
+            return False
+        return measured.value <= self.value if self.kind == "max" else measured.value >= self.value
 
 
 def check(
@@ -29,68 +47,84 @@ def check(
     ] = None,
     column: Column = None,
     labels: Labels = None,
+    partners: Partners = None,
     sample: Sample = 4096,
     seed: Seed = 0,
     double: Precise = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check bounds of measures. Exit code 0: all hold; 1: one fails or is undefined; 2: bad input."""
+    """Check bounds of measures. Exit code 0: all hold; 1: one fails or is undefined; 2: bad input.
+
+    For example: conescope check vectors.npy --max mean_cosine=0.4 --min effective_rank=60
+    """
     import json
 
+    from conescope.survey.inputs import pairs_of_files
     from conescope.survey.measurement import measurement
-    from conescope.survey.reading import read, whole
-    from conescope.survey.rows import chosen
+    from conescope.survey.reading import whole
 
-    bounds = [("max", *_bound("--max", text)) for text in most or []]
-    bounds += [("min", *_bound("--min", text)) for text in least or []]
+    bounds = [_bound("max", text) for text in most or []] + [_bound("min", text) for text in least or []]
     if not bounds:
         raise ValueError("a check needs a bound, such as --max mean_cosine=0.4 or --min effective_rank=60")
-    names = [name for _, name, _ in bounds]
-    rows = chosen(names, labels=True, partners=False)
-    if labels is None and not all(file.endswith(".state") for file in files):
-        chosen(names, labels=False, partners=False)  # says which measure needs them
-    with reading_progress() as advance:
-        scanned = read(
-            files,
-            rows,
-            column=column,
-            labels=labels,
-            sample=sample,
-            seed=seed,
-            precision="double" if double else None,
-            advance=advance,
-        )
-    found = measurement(whole(scanned), rows, seed=seed, intervals=False, null=False)
-    outcomes = []
-    for kind, name, bound in bounds:
-        measured = found.measured(name)
-        value = measured.value
-        holds = value is not None and (value <= bound if kind == "max" else value >= bound)
-        outcomes.append({"measure": name, kind: bound, "value": value, "holds": holds, "note": measured.note})
-    passed = all(outcome["holds"] for outcome in outcomes)
+    read, rows = scanned(
+        files,
+        [bound.name for bound in bounds],
+        column=column,
+        labels=labels,
+        partners=partners,
+        sample=sample,
+        seed=seed,
+        double=double,
+    )
+    state = whole(read)
+    pairs = None if partners is None else pairs_of_files(files, partners, column)
+    found = measurement(state, rows, partners=pairs, seed=seed, intervals=False, null=False)
+    outcomes = [(bound, found.measured(bound.name)) for bound in bounds]
+    passed = all(bound.holds(measured) for bound, measured in outcomes)
     if as_json:
-        typer.echo(json.dumps({"passed": passed, "bounds": outcomes, "n": found.n, "d": found.d}, indent=2))
+        said = [
+            {
+                "measure": bound.name,
+                bound.kind: bound.value,
+                "value": measured.value,
+                "holds": bound.holds(measured),
+                "note": measured.note,
+            }
+            for bound, measured in outcomes
+        ]
+        typer.echo(json.dumps({"passed": passed, "bounds": said, "n": found.n, "d": found.d}, indent=2))
     else:
-        for (kind, name, bound), outcome in zip(bounds, outcomes, strict=True):
-            value = found.measured(name).value
-            shown = f"undefined ({outcome['note']})" if value is None else f"{value:.6g}"
-            word = "at most" if kind == "max" else "at least"
-            typer.echo(
-                f"{'ok  ' if outcome['holds'] else 'FAIL'} {name} is {shown}, must be {word} {bound:g}"
-            )
-        for finding in found.findings:
-            if finding.level in ("collapsed", "unknown"):
-                typer.echo(f"note: {finding.title}: {finding.evidence}", err=True)
+        for bound, measured in outcomes:
+            typer.echo(_told(bound, measured))
+    for finding in found.findings:
+        if finding.level in ("collapsed", "unknown"):
+            typer.echo(f"note: {finding.title}: {finding.evidence}", err=True)
     if not passed:
         raise typer.Exit(1)
 
 
-def _bound(option: str, text: str) -> tuple[str, float]:
+def _bound(kind: str, text: str) -> Bound:
     name, _, value = text.partition("=")
     try:
         bound = float(value)
     except ValueError:
         bound = math.nan
-    if not name or math.isnan(bound):
-        raise ValueError(f"{option} takes NAME=VALUE with a number, such as mean_cosine=0.4; got {text!r}")
-    return name.strip(), bound
+    if not name.strip() or not math.isfinite(bound):
+        raise ValueError(
+            f"--{kind} takes NAME=VALUE with a finite number, such as mean_cosine=0.4; got {text!r}"
+        )
+    return Bound(kind, name.strip(), bound)
+
+
+def _told(bound: Bound, measured: "MeasuredValue") -> str:
+    note = f" ({measured.note})" if measured.note else ""
+    if measured.value is None:
+        shown = "undefined"
+    else:  # rounded, unless that would fall on the other side of the bound
+        shown = f"{measured.value:.6g}"
+        rounded = measured.model_copy(update={"value": float(shown)})
+        if bound.holds(rounded) != bound.holds(measured):
+            shown = repr(measured.value)
+    word = {"max": "at most", "min": "at least"}[bound.kind]
+    verdict = "ok  " if bound.holds(measured) else "FAIL"
+    return f"{verdict} {bound.name} is {shown}{note}, must be {word} {bound.value:.15g}"

@@ -1,7 +1,6 @@
 """`conescope compare A B ...`: the same measures of several spaces, and what differs beyond noise."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,15 +13,20 @@ from conescope.cli.reading import (
     Sample,
     Seed,
     computing_progress,
+    plain,
 )
+
+if TYPE_CHECKING:
+    from conescope.results import Comparison
 
 
 def compare(
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="A B...",
-            help="Spaces: files, folders or patterns of points, states, or JSON of `measure`.",
+            metavar="SPACE",
+            help="Spaces, two or more: each a file, folder or pattern of points, a .state file, or the JSON "
+            "of `conescope measure --json`.",
         ),
     ],
     column: Column = None,
@@ -33,14 +37,13 @@ def compare(
     double: Precise = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare embedding spaces: what differs from the first one, beyond noise."""
+    """Compare embedding spaces: what differs from the first one, beyond noise.
+
+    For example: conescope compare before.npy after.npy --measure mean_cosine --measure isoscore
+    """
     from conescope.survey import compare as comparison_of
 
-    missing = [file for file in files if file.endswith(".json") and not Path(file).exists()]
-    if missing:
-        raise FileNotFoundError(f"there is no file {missing[0]}")
     with computing_progress() as stage:
-        stage(", ".join(files))
         found = comparison_of(
             *files,
             measures=names,
@@ -49,23 +52,33 @@ def compare(
             sample=sample,
             seed=seed,
             precision="double" if double else None,
+            stage=stage,
         )
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
-        return
+    else:
+        show(found)
+
+
+def show(found: "Comparison") -> None:
+    """Print a comparison: a line for each space, tables of values, and notes."""
     from rich.console import Console
-    from rich.padding import Padding
     from rich.text import Text
 
-    from conescope.cli.tables import compared_table
+    from conescope.cli.tables import compared_tables
 
     console = Console(highlight=False)
     for name, space in found.spaces.items():
         verdict = "; ".join(finding.title for finding in space.findings)
-        console.print(Text(f"{name}: {space.n} points in {space.d} dimensions: {verdict}", style="bold"))
-    console.print(compared_table(found))
-    first = next(iter(found.spaces))
-    legend = f"against {first}: ^ higher, v lower, = within noise, ? no interval"
-    console.print(Padding(Text(legend, style="dim"), (1, 0, 0, 0)))
+        title = f"{name}: {space.n} points in {space.d} dimensions" + (f": {verdict}" if verdict else "")
+        console.print(Text(plain(title), style="bold"))
+    for table in compared_tables(found, console.width):
+        console.print()
+        console.print(table)
+    console.print()
+    first = plain(next(iter(found.spaces)))
+    legend = f"against {first}: ^ higher, v lower, = within noise, ? no interval tells"
+    console.print(Text(legend, style="dim"))
     for note in found.notes:
-        console.print(Padding(Text(note, style="yellow"), (1, 0, 0, 0)))
+        console.print()
+        console.print(Text.assemble(("note: ", "yellow"), plain(note)))

@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from conescope.results import Comparison, MeasuredValue, Measurement
+    from conescope.results import ComparedValue, Comparison, MeasuredValue, Measurement
+
+WIDE = 130  # columns from which on meanings have room
+SPACE = 12  # columns of a value, a sign, and the gap beside them
 
 
 def number(value: float | None) -> str:
-    """Return a number in at most nine characters."""
+    """Return a number in at most nine characters; without decimals only if it is a whole number."""
     if value is None:
         return ""
-    if value != 0 and (abs(value) < 1e-4 or abs(value) >= 1e4):
-        return f"{value:.3g}"
-    return f"{value:.4f}"
+    value += 0.0  # turns -0.0 into 0.0
+    texts = [f"{value:.{digits}g}" for digits in (3, 2)]
+    if 1e-3 <= abs(value) < 1e6:
+        texts = [f"{value:.4f}", f"{value:.1f}", *texts]
+    if value.is_integer():
+        texts = [f"{value:.0f}", *texts]
+    return next(text for text in texts if len(text) <= 9)
 
 
 def interval(measured: "MeasuredValue") -> str:
@@ -43,56 +50,77 @@ def measured_table(found: "Measurement", *, wide: bool) -> "Table":
 
     from conescope.measures import FAMILIES
 
+    healthy = any(range_text(value.healthy) for value in found.values)
+    intervals = any(interval(value) for value in found.values)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("measure", no_wrap=True)
+    table.add_column("measure", overflow="fold")
     table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("95 % interval", justify="right", no_wrap=True)
+    if intervals:
+        table.add_column("95 % interval", justify="right", no_wrap=True)
     table.add_column("isotropic", justify="right", no_wrap=True)
-    table.add_column("healthy", no_wrap=True)
+    if healthy:
+        table.add_column("healthy")
     if wide:
-        table.add_column("meaning", overflow="fold")
+        table.add_column("meaning")
     measured = {value.name: value for value in found.values}
     for family, rows in FAMILIES.items():
         rows = tuple(row for row in rows if row.name in measured)
         if rows:
-            table.add_row(Text(family, style="dim italic"))
+            table.add_row(Text(family, style="italic"))
         for row in rows:
             value = measured[row.name]
-            shown = "undefined" if value.value is None else number(value.value)
             star = "*" if value.value is not None and value.note else ""
-            cells = [
-                Text(f"{row.name}{star}"),
-                Text(shown, style="bold"),
-                Text(interval(value)),
-                Text(number(value.isotropic)),
-                Text(range_text(value.healthy)),
-            ]
-            table.add_row(*cells, *([Text(row.meaning, style="dim")] if wide else []))
+            cells = [Text(f"  {row.name}{star}"), Text(shown(value), style="bold")]
+            if intervals:
+                cells.append(Text(interval(value)))
+            cells.append(Text(number(value.isotropic)))
+            if healthy:
+                cells.append(Text(range_text(value.healthy)))
+            if wide:
+                cells.append(Text(row.meaning, style="dim"))
+            table.add_row(*cells)
     return table
 
 
-def compared_table(found: "Comparison") -> "Table":
-    """Return a table with a column for each space; arrows where it differs from the first beyond noise."""
+def shown(measured: "MeasuredValue") -> str:
+    """Return the value, or that it is undefined."""
+    return "undefined" if measured.value is None else number(measured.value)
+
+
+def compared_tables(found: "Comparison", width: int) -> "list[Table]":
+    """Return tables with a column for each space, as many beside the first one as have room."""
+    names = [len(name) for name in found.names()]
+    room = max((width - max(names, default=0)) // SPACE - 1, 1)
+    first, *others = found.spaces
+    return [
+        _compared_table(found, first, others[start : start + room]) for start in range(0, len(others), room)
+    ]
+
+
+def _compared_table(found: "Comparison", first: str, others: list[str]) -> "Table":
+    """Return a table of the first space and some others, with a sign where they differ beyond noise."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    signs = {"higher": "^", "lower": "v", "within noise": "=", "not known": "?"}
-    styles = {"higher": "bold", "lower": "bold", "within noise": "dim", "not known": "dim"}
-    first, *others = found.spaces
+    from conescope.cli.reading import plain
+
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("measure", no_wrap=True)
-    for space in found.spaces:
-        table.add_column(Text(space), justify="right", overflow="fold")
+    table.add_column("measure", overflow="fold")
+    for space in (first, *others):
+        table.add_column(Text(plain(space)), justify="right", overflow="fold")
     for name in found.names():
-        cells = [Text(_value(found.spaces[first].measured(name)))]
+        cells = [Text(shown(found.spaces[first].measured(name)))]
         for space in others:
-            outcome = found.difference(name, space).outcome
-            value = _value(found.spaces[space].measured(name))
-            cells.append(Text(f"{value} {signs[outcome]}", style=styles[outcome]))
-        table.add_row(Text(name), *cells)
+            compared = found.difference(name, space)
+            value = shown(found.spaces[space].measured(name))
+            style = "bold" if compared.outcome in ("higher", "lower") else "dim"
+            cells.append(Text(f"{value} {_sign(compared)}", style=style))
+        table.add_row(Text(plain(name)), *cells)
     return table
 
 
-def _value(measured: "MeasuredValue") -> str:
-    return "undefined" if measured.value is None else number(measured.value)
+def _sign(compared: "ComparedValue") -> str:
+    if compared.difference is None:  # one of the two is undefined
+        return " "
+    return {"higher": "^", "lower": "v", "within noise": "=", "not known": "?"}[compared.outcome]

@@ -10,7 +10,11 @@ Outcome = Literal["higher", "lower", "within noise", "not known"]
 
 
 class ComparedValue(BaseModel):
-    """A measure of one space against that of the first: their difference, its interval, and the outcome."""
+    """A measure of one space against that of the first: their difference, its interval, and the outcome.
+
+    The interval is as wide as the root of the sum of the squared half widths of both values. "not known"
+    is what is undefined in one of the spaces, or has no interval to tell noise by.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -25,8 +29,8 @@ class ComparedValue(BaseModel):
 class Comparison(BaseModel):
     """Measurements of several spaces by name; differences are taken from the first one.
 
-    The intervals treat the spaces as drawn independently. For two models of the same texts that is too wide
-    rather than too narrow.
+    The intervals treat the spaces as drawn independently. For two models of the same texts that is as a rule
+    too wide rather than too narrow.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,11 +62,11 @@ class Comparison(BaseModel):
 
     def __str__(self) -> str:
         width = max(map(len, self.names()), default=0)
-        columns = list(self.spaces)
-        lines = [f"{'':<{width}}  " + "  ".join(f"{name[:24]:>24}" for name in columns)]
+        columns = {name: max(len(name), 24) for name in self.spaces}
+        lines = [f"{'':<{width}}  " + "  ".join(f"{name:>{room}}" for name, room in columns.items())]
         for name in self.names():
-            cells = [_cell(self, name, space) for space in columns]
-            lines.append(f"{name:<{width}}  " + "  ".join(f"{cell:>24}" for cell in cells))
+            cells = [f"{_cell(self, name, space):>{room}}" for space, room in columns.items()]
+            lines.append(f"{name:<{width}}  " + "  ".join(cells))
         return "\n".join([*lines, *self.notes])
 
 

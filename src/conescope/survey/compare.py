@@ -2,14 +2,21 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import count
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from conescope.results import ComparedValue, Comparison, MeasuredValue, Measurement
+from conescope.results.comparison import Outcome
 from conescope.scale.moments import Precision
 from conescope.scale.state import State
 from conescope.survey.inputs import Cloud, Where
 from conescope.survey.measure import measure
+from conescope.survey.reading import are_states, state_in
+
+ROUNDING = 1e-9  # relative difference that no interval needs to explain
 
 
 def compare(
@@ -21,6 +28,7 @@ def compare(
     sample: int | None = 4096,
     seed: int = 0,
     precision: Precision | None = None,
+    stage: Callable[[str], None] | None = None,
 ) -> Comparison:
     """Return measurements of two or more spaces, and how the others differ from the first.
 
@@ -33,9 +41,11 @@ def compare(
         sample: as for `measure`; the same for all spaces, as neighborhoods depend on the number of points.
         seed: as for `measure`.
         precision: as for `measure`.
+        stage: is called with the name of each space before it is measured.
 
     Raises:
-        ValueError: for fewer than two spaces, names that repeat or do not fit, and as `measure` does.
+        ValueError: for fewer than two spaces, names that repeat or do not fit, spaces without a measure in
+            common, a file that is no measurement, and as `measure` does.
 
     >>> import torch
     >>> axes = torch.eye(3).repeat(20, 1)
@@ -43,31 +53,38 @@ def compare(
     >>> found.difference("mean_cosine", "moved").outcome
     'higher'
     """
-    if len(spaces) < 2:
-        raise ValueError(f"a comparison needs two spaces or more, got {len(spaces)}")
-    called = _names(spaces, names)
+    _check_number(len(spaces))
     found: dict[str, Measurement] = {}
-    for name, space in zip(called, spaces, strict=True):
+    for name, space in zip(_names(spaces, names), spaces, strict=True):
+        if stage is not None:
+            stage(name)
+        if isinstance(space, str | os.PathLike) and Path(space).suffix == ".json":
+            space = stored(space)
+        elif isinstance(space, str | os.PathLike) and are_states(space):
+            space = state_in(space)  # with labels of its own
         if isinstance(space, Measurement):
-            found[name] = space
-        elif isinstance(space, str | os.PathLike) and Path(space).suffix == ".json":
-            found[name] = Measurement.model_validate_json(Path(space).read_text(encoding="utf-8"))
-        else:
-            files = isinstance(space, str | os.PathLike)
-            found[name] = measure(
-                space,
-                labels if files else None,
-                measures,
-                column=column if files else None,
-                sample=sample,
-                seed=seed,
-                precision=precision,
-            )
+            found[name] = _of_these(space, measures, name)
+            continue
+        files = isinstance(space, str | os.PathLike)
+        found[name] = measure(
+            space,
+            labels if files else None,
+            measures,
+            column=column if files else None,
+            sample=sample,
+            seed=seed,
+            precision=precision,
+        )
     return comparison(found)
 
 
 def comparison(spaces: dict[str, Measurement]) -> Comparison:
-    """Return the comparison of measurements that were made before."""
+    """Return the comparison of measurements that were made before.
+
+    Raises:
+        ValueError: for fewer than two, or if they have no measure in common.
+    """
+    _check_number(len(spaces))
     (_, first), *others = spaces.items()
     differences = [
         _compared(name, space, first.measured(name), other.measured(name))
@@ -75,27 +92,65 @@ def comparison(spaces: dict[str, Measurement]) -> Comparison:
         for name in first.names()
         if name in other.names()
     ]
-    return Comparison(spaces=spaces, differences=tuple(differences), notes=tuple(_notes(spaces)))
+    found = Comparison(spaces=spaces, differences=tuple(differences), notes=tuple(_notes(spaces)))
+    if not found.names():
+        each = "; ".join(f"{name} has {', '.join(space.names())}" for name, space in spaces.items())
+        raise ValueError(f"the spaces must have a measure in common: {each}")
+    return found
+
+
+def stored(file: Where) -> Measurement:
+    """Return the measurement in a JSON file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds anything else.
+    """
+    path = Path(file)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        return Measurement.model_validate_json(path.read_bytes())
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "file"
+        raise ValueError(
+            f"{path} is not a measurement of this version of conescope ({where}: {first['msg']}); make it "
+            "with conescope measure --json"
+        ) from None
+
+
+def _of_these(found: Measurement, measures: str | Sequence[str] | None, name: str) -> Measurement:
+    """Return a measurement with these measures only, in this order."""
+    if measures is None:
+        return found
+    wanted = dict.fromkeys([measures] if isinstance(measures, str) else measures)
+    missing = [measure for measure in wanted if measure not in found.names()]
+    if missing:
+        raise ValueError(f"{name} was measured without {missing[0]}; it has {', '.join(found.names())}")
+    return found.model_copy(update={"values": tuple(found.measured(measure) for measure in wanted)})
 
 
 def _compared(name: str, space: str, first: MeasuredValue, other: MeasuredValue) -> ComparedValue:
-    if first.value is None or other.value is None:
+    if first.value is None or other.value is None or not math.isfinite(other.value - first.value):
         return ComparedValue(measure=name, space=space, difference=None, outcome="not known")
     difference = other.value - first.value
-    errors = [_half(first), _half(other)]
-    if None in errors:
-        return ComparedValue(measure=name, space=space, difference=difference, outcome="not known")
-    half = math.hypot(*(error for error in errors if error is not None))
-    outcome = "within noise" if abs(difference) <= half else "higher" if difference > 0 else "lower"
-    return ComparedValue.model_validate(
-        {
-            "measure": name,
-            "space": space,
-            "difference": difference,
-            "low": difference - half,
-            "high": difference + half,
-            "outcome": outcome,
-        }
+    # noise of both is no less than that of one, so a difference within one interval needs no second
+    halves = [half for half in map(_half, (first, other)) if half is not None]
+    known = len(halves) == 2
+    half = math.hypot(*halves)
+    outcome: Outcome = "higher" if difference > 0 else "lower"
+    if math.isclose(first.value, other.value, rel_tol=ROUNDING, abs_tol=1e-14) or abs(difference) <= half:
+        outcome = "within noise"
+    elif not known:
+        outcome = "not known"
+    return ComparedValue(
+        measure=name,
+        space=space,
+        difference=difference,
+        low=difference - half if known else None,
+        high=difference + half if known else None,
+        outcome=outcome,
     )
 
 
@@ -108,6 +163,17 @@ def _half(measured: MeasuredValue) -> float | None:
 
 def _notes(spaces: dict[str, Measurement]) -> list[str]:
     notes = []
+    measured = [space.names() for space in spaces.values()]
+    everywhere = set(measured[0]).intersection(*measured[1:])
+    apart = dict.fromkeys(name for names in measured for name in names if name not in everywhere)
+    if apart:
+        notes.append(f"measured in some of the spaces only, and left out here: {', '.join(apart)}")
+    bare = [name for name, space in spaces.items() if all(value.low is None for value in space.values)]
+    if bare:
+        notes.append(
+            f"no intervals, so that noise is not known: {', '.join(bare)}; counts and extremes have none, "
+            "and other measures need 20 points or more, and no --quick"
+        )
     at_hand = {space.sampled or space.n for space in spaces.values()}
     if len(at_hand) > 1:
         notes.append(
@@ -117,8 +183,9 @@ def _notes(spaces: dict[str, Measurement]) -> list[str]:
     dimensions = {space.d for space in spaces.values()}
     if len(dimensions) > 1:
         notes.append(
-            "the spaces differ in dimension: compare shares (isoscore, effective_rank over d), and read each "
-            "value against its isotropic one"
+            f"the spaces have {' and '.join(map(str, sorted(dimensions)))} dimensions: compare shares "
+            "(isoscore, effective_rank over d), or each value with the isotropic one that conescope measure "
+            "shows beside it"
         )
     few = [name for name, space in spaces.items() if space.n < space.d]
     if few:
@@ -126,7 +193,13 @@ def _notes(spaces: dict[str, Measurement]) -> list[str]:
     return notes
 
 
+def _check_number(spaces: int) -> None:
+    if spaces < 2:
+        raise ValueError(f"a comparison needs two spaces or more, got {spaces}")
+
+
 def _names(spaces: Sequence[object], names: Sequence[str] | None) -> list[str]:
+    """Return a name for each space, all different: file names, or paths, with a number if they repeat."""
     if names is not None:
         if len(names) != len(spaces) or len(set(names)) != len(names):
             raise ValueError(
@@ -134,11 +207,12 @@ def _names(spaces: Sequence[object], names: Sequence[str] | None) -> list[str]:
             )
         return list(names)
     files = [Path(space) if isinstance(space, str | os.PathLike) else None for space in spaces]
-    short = [file.name if file else f"space {number}" for number, file in enumerate(files, 1)]
-    if len(set(short)) == len(short):
-        return short
-    full = [str(file) if file else name for file, name in zip(files, short, strict=True)]
-    repeated = [name for number, name in enumerate(full) if name in full[:number]]
-    if repeated:
-        raise ValueError(f"each space may stand here once, but {repeated[0]} is given twice")
-    return full
+    called = [(file.name or str(file)) if file else f"space {number}" for number, file in enumerate(files, 1)]
+    if len(set(called)) < len(called):
+        called = [str(file) if file else name for file, name in zip(files, called, strict=True)]
+    different: list[str] = []
+    for name in called:
+        numbered = (f"{name} ({number})" for number in count(2))
+        free = (again for again in numbered if again not in called and again not in different)
+        different.append(next(free) if name in different else name)
+    return different

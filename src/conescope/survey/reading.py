@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 
 from conescope.measures import Measure
@@ -25,17 +26,12 @@ def read(
     path: Where | None = None,
     advance: Advance | None = None,
 ) -> Scanned:
-    """Return the state that these rows need of files of points, or of one state file.
+    """Return the state that these rows need of files of points, or the one in files of states.
 
     A state file is taken as it is. `path` is where the state is kept, so that the scan can be resumed.
     """
-    if isinstance(where, str | os.PathLike) and Path(where).suffix == SUFFIX:
-        return Scanned(load(where)[0], {})
-    if not isinstance(where, str | os.PathLike) and {Path(some).suffix for some in where} == {SUFFIX}:
-        state, *others = (load(some)[0] for some in where)
-        for other in others:
-            state = merge(state, other)
-        return Scanned(state, {})
+    if are_states(where):
+        return Scanned(state_in(where), {})
     return scan(
         open_shards(where, column=column, labels=labels),
         labels=labels is not None,
@@ -46,6 +42,18 @@ def read(
         path=path,
         advance=advance,
     )
+
+
+def are_states(where: Where | Sequence[Where]) -> bool:
+    """Return whether files hold states, by their suffix."""
+    files = [where] if isinstance(where, str | os.PathLike) else where
+    return {Path(file).suffix for file in files} == {SUFFIX}
+
+
+def state_in(where: Where | Sequence[Where]) -> State:
+    """Return the state in a file, or the union of those in several."""
+    files = [where] if isinstance(where, str | os.PathLike) else where
+    return reduce(merge, (load(file)[0] for file in files))
 
 
 def whole(scanned: Scanned) -> State:
@@ -61,6 +69,11 @@ def whole(scanned: Scanned) -> State:
 
 
 def told(failed: dict[str, str]) -> str:
-    """Return one sentence about the shards that could not be read."""
-    listed = "; ".join(f"{name}: {problem}" for name, problem in failed.items())
-    return f"{len(failed)} of the shards could not be read, and are not counted: {listed}"
+    """Return one sentence about the shards that could not be read: the first ten, and how many more."""
+    listed = [
+        problem if name in problem else f"{name}: {problem}" for name, problem in list(failed.items())[:10]
+    ]
+    if len(failed) == 1:
+        return listed[0]
+    more = [f"and {len(failed) - len(listed)} more"] if len(failed) > len(listed) else []
+    return f"{len(failed)} files could not be read: {'; '.join(listed + more)}"
