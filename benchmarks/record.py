@@ -209,12 +209,13 @@ def with_section(text: str, generated: str) -> str:
 def heading(record: Record) -> str:
     """Return one line: machine, versions, date."""
     at, versions = record.machine, record.versions
+    commit, _, changes = versions["commit"].partition(" ")
     memory, threads = f"{at['memory_gib']} GiB", f"{at['threads']} threads on {at['cores']} cores"
     return (
         f"{at['processor']}, {threads}, {memory}, load {at['load_before']:g} before; "
         f"torch {versions.get('torch')}, numpy {versions.get('numpy')}, "
         f"scikit-learn {versions.get('scikit-learn', 'absent')}; "
-        f"commit {versions['commit'][:12]}, {record.date}"
+        f"commit {commit[:12]}{' with changes' * bool(changes)}, {record.date}"
     )
 
 

@@ -245,7 +245,7 @@ SAMPLE = Record(
     quick=False,
     date="2026-01-02",
     machine={"processor": "p", "threads": 2, "cores": 2, "memory_gib": 24, "load_before": 0.1},
-    versions={"commit": "0123456789abcdef", "torch": "2", "numpy": "2"},
+    versions={"commit": "0123456789abcdef with changes", "torch": "2", "numpy": "2"},
     rows=(ROW, CELL),
 )
 
@@ -254,6 +254,7 @@ def test_tables(capsys):
     lines = record.render(SAMPLE).splitlines()
     assert "| mean cosine | 123 times faster | at least 100 | met | ours 2.1 ms; theirs 2 s |" in lines
     assert "| `isoscore` | 1.23 |" in lines
+    assert "commit 0123456789ab with changes, 2026-01-02" in lines[0]
     record.show(SAMPLE)
     printed = capsys.readouterr().out.splitlines()
     assert max(len(line) for line in printed) <= 80
