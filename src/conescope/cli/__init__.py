@@ -13,6 +13,7 @@ from conescope.cli.compare import compare
 from conescope.cli.demo import demo
 from conescope.cli.finetune import finetune
 from conescope.cli.measure import measure
+from conescope.cli.reading import plain
 from conescope.cli.report import report
 from conescope.cli.scan import merge, scan
 
@@ -56,5 +57,5 @@ def main(arguments: list[str] | None = None) -> None:
     except (ValueError, OSError, ImportError) as problem:
         if debug:
             raise
-        typer.echo(f"conescope: {' '.join(str(problem).split())}", err=True)
+        typer.echo(f"conescope: {plain(' '.join(str(problem).split()))}", err=True)
         sys.exit(2)

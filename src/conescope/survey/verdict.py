@@ -247,7 +247,7 @@ def _otherwise(seen: Seen) -> Finding:
         level="healthy",
         title="nothing stands out",
         evidence=f"{', '.join(judged)} {are} within what pretrained encoders show that work well",
-        fix="none: leave this model alone unless a score on your own task says otherwise",
+        fix="leave this model alone unless a score on your own task says otherwise",
     )
 
 
