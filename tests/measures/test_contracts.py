@@ -138,7 +138,7 @@ def test_isotropic_gaussian(row, n, d):
         pytest.skip("no formula: a Gaussian cloud is drawn and measured instead")
     partners = cloud(n, d, seed=1)
     assert value(row, cloud(n, d), partners=partners).item() == pytest.approx(
-        row.isotropic(n, d), rel=0.04, abs=0.005
+        row.isotropic(n, d), rel=0.04, abs=0.008
     )
 
 
@@ -218,7 +218,8 @@ def test_gradient_is_finite_at_repeated_and_zero_points(row):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
 def test_keeps_dtype_and_computes_in_double(row, dtype):
     points = (cloud(40, 8) + 0.2).to(dtype)
-    found, exact = value(row, points), value(row, points.double())
+    found = value(row, points)
+    exact = value(row, points.double(), partners=partners_of(points).double())
     assert found.dtype == dtype
     assert found.shape == ()
     torch.testing.assert_close(found, exact.to(dtype), rtol=0, atol=0, equal_nan=True)
