@@ -196,21 +196,35 @@ def twins():
     return shards
 
 
-@pytest.mark.parametrize("capacity", [2, 3, 10, 100, 101, 200, 400])
+@pytest.mark.parametrize(
+    "cut", ["whole keys", "among equal points", "among other points", "at the bound", "all"]
+)
 @pytest.mark.parametrize("bounded", [False, True])
-def test_equal_keys_do_not_make_the_order_matter(capacity, bounded):
+def test_equal_keys_do_not_make_the_order_matter(cut, bounded):
     shards = twins()
+    mark = fingerprint(shards[0])
+    # each row is three times in the union, in the order of its key; and the second one is unlike in all three
+    ranked = (np.argsort(keys_by_hand(len(shards[0]), seed, mark)).tolist() for seed in range(100))
+    seed, rows = next((seed, rows) for seed, rows in enumerate(ranked) if rows[1] >= FINGERPRINT_ROWS)
+    alike = next(at for at, row in enumerate(rows) if row < FINGERPRINT_ROWS and at > 3)
+    unlike = next(at for at, row in enumerate(rows) if row >= FINGERPRINT_ROWS and at > 3)
+    capacity = {
+        "whole keys": 3 * unlike,
+        "among equal points": 3 * alike + 1,
+        "among other points": 3 * unlike + 1,
+        "at the bound": 3 + 1,  # the first two shards give each of two keys twice, so that it is full
+        "all": 400,
+    }[cut]
     results = []
-    for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0]):
+    for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1]):
         found = None
         for at in order:
             below = bound([found]) if bounded and found is not None else None
-            part = draw(shards[at], capacity=capacity, shard=fingerprint(shards[at]), below=below)
+            part = draw(shards[at], capacity=capacity, seed=seed, shard=mark, below=below)
             found = part if found is None else merge(found, part)
         results.append(found)
-    assert len(results[0]) == min(capacity, 312)
-    repeats = len(results[0]) - len(np.unique(results[0].keys))
-    assert repeats > 0  # there were ties to break, also at the cut
+    count = min(capacity, 3 * len(rows))
+    assert results[0].rows.tolist() == [row for row in rows for _ in shards][:count]
     for other in results[1:]:
         assert same(results[0], other)
 
