@@ -98,29 +98,52 @@ class Measurement(BaseModel):
         return tuple(measured.name for measured in self.values)
 
     def __str__(self) -> str:
-        width = max((len(name) for name in self.names()), default=0)
+        cells = [_cells(measured) for measured in self.values]
+        shown = [place for place in range(4) if any(row[place] for row in cells)]
+        table = [[COLUMNS[place] for place in shown], *([row[place] for place in shown] for row in cells)]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        notes = ["note", *(measured.note for measured in self.values)]
         lines = [f"{self.n} points in {self.d} dimensions"]
-        for measured in self.values:
-            shown = "undefined" if measured.value is None else f"{measured.value:.4f}"
-            lines.append(
-                f"{measured.name:<{width}}  {shown:>9}  {_interval(measured)}{measured.note}".rstrip()
-            )
-        return "\n".join([*lines, *self.notes, *(f"{found.level}: {found}" for found in self.findings)])
+        for (name, *numbers), note in zip(table if self.values else [], notes, strict=True):
+            aligned = [f"{number:>{width}}" for number, width in zip(numbers, widths[1:], strict=True)]
+            lines.append("  ".join([f"{name:<{widths[0]}}", *aligned, note]).rstrip())
+        said = [*lines, *self.notes, *(f"{found.level}: {found}" for found in self.findings)]
+        return "\n".join(map(_plain, said))
 
     def _repr_html_(self) -> str:
+        head = "".join(f"<th>{escape(text)}</th>" for text in (*COLUMNS, "note"))
         rows = "".join(
-            f"<tr><td>{escape(m.name)}</td><td>{'undefined' if m.value is None else f'{m.value:.4f}'}</td>"
-            f"<td>{escape(_interval(m))}</td><td>{escape(m.note)}</td></tr>"
+            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in (*_cells(m), m.note))}</tr>"
             for m in self.values
         )
         said = "".join(f"<p>{escape(note)}</p>" for note in self.notes)
         said += "".join(
             f"<p><b>{escape(found.level)}</b> {escape(str(found))}</p>" for found in self.findings
         )
-        return f"<table><caption>{self.n} points in {self.d} dimensions</caption>{rows}</table>{said}"
+        caption = f"<caption>{self.n} points in {self.d} dimensions</caption>"
+        return f"<table>{caption}<tr>{head}</tr>{rows}</table>{said}"
 
 
-def _interval(measured: MeasuredValue) -> str:
-    if measured.low is None or measured.high is None:
-        return ""
-    return f"[{measured.low:.4f}, {measured.high:.4f}]  "
+COLUMNS = ("measure", "value", "95 % interval", "isotropic")
+
+
+def _cells(measured: MeasuredValue) -> tuple[str, str, str, str]:
+    interval = ""
+    if measured.low is not None and measured.high is not None:
+        interval = f"[{_number(measured.low)}, {_number(measured.high)}]"
+    value = "undefined" if measured.value is None else _number(measured.value)
+    isotropic = "" if measured.isotropic is None else _number(measured.isotropic)
+    return measured.name, value, interval, isotropic
+
+
+def _number(value: float) -> str:
+    """Return a number with four decimals, or, where these say little, with three digits."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
+def _plain(text: str) -> str:
+    """Return a text of others for the terminal: control characters as escapes that can be read."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )

@@ -17,32 +17,48 @@ Cloud: TypeAlias = Tensor | NDArray[Any]
 Where: TypeAlias = str | os.PathLike[str]
 Classes: TypeAlias = Tensor | NDArray[Any] | Sequence[Hashable]
 
+COMPLEX = "take one part of it, or both side by side: concatenate points.real and points.imag along axis 1"
+
 
 def as_points(points: Cloud) -> Points:
     """Return a tensor of finite floating point numbers, without gradient and without a copy if possible."""
     if isinstance(points, np.ndarray):
-        if points.dtype.kind != "f" or points.dtype.itemsize > 8:
-            raise TypeError(
-                f"points must be floating point of at most 64 bits, got an array of {points.dtype}; "
-                "convert with points.astype('float32')"
-            )
-        native = np.ascontiguousarray(points, dtype=points.dtype.newbyteorder("="))
-        # torch warns about arrays that it could write to and must not: those are copied
-        points = torch.from_numpy(native if native.flags.writeable else native.copy())
+        points = _as_tensor(points)
     elif not isinstance(points, Tensor):
         raise TypeError(
             f"points must be a torch tensor or a numpy array, got {type(points).__name__}; "
             "convert with numpy.asarray(points, dtype='float32')"
         )
+    if points.is_complex():
+        raise TypeError(f"points must be real, got {points.dtype}; {COMPLEX}")
+    if points.layout != torch.strided:
+        raise TypeError(f"points must be dense, got {points.layout}; convert with points.to_dense()")
     check_points(points)
+    if points.element_size() < 2:
+        raise TypeError(f"points must have 16 to 64 bits, got {points.dtype}; convert with points.float()")
     check_finite(points)
     return points.detach()
 
 
-def as_labels(labels: Tensor | NDArray[Any] | Sequence[Hashable], count: int) -> Tensor:
+def _as_tensor(array: NDArray[Any]) -> Tensor:
+    if array.dtype.kind == "c":
+        raise TypeError(f"points must be real, got an array of {array.dtype}; {COMPLEX}")
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+        raise TypeError(
+            f"points must be floating point of at most 64 bits, got an array of {array.dtype}; "
+            "convert with points.astype('float32')"
+        )
+    if np.ma.is_masked(array):
+        raise TypeError("points must all be there, got a masked array; drop the rows that are masked")
+    native = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("="))
+    # torch warns about arrays that it could write to and must not: those are copied
+    return torch.from_numpy(native if native.flags.writeable else native.copy())
+
+
+def as_labels(labels: Classes, count: int) -> Tensor:
     """Return one class number a point, numbered in the order in which classes appear."""
-    if isinstance(labels, str):
-        raise TypeError(f"labels have one entry a point, got the string {labels!r}")
+    if isinstance(labels, str | os.PathLike):
+        raise TypeError(f"labels of points in memory have one entry a point, got {os.fspath(labels)!r}")
     if isinstance(labels, Tensor):
         check_labels(labels, count)
         labels = labels.tolist()
@@ -66,7 +82,10 @@ def as_partners(partners: Cloud | Where, cloud: Points) -> Points:
     """Return as many partners as there are points, on the same device."""
     if isinstance(partners, str | os.PathLike):
         partners = read_points(partners).points
-    found = as_points(partners).to(cloud.device)
+    try:
+        found = as_points(partners).to(cloud.device)
+    except (TypeError, ValueError) as problem:
+        raise type(problem)(f"partners: {problem}") from None
     if found.shape != cloud.shape:
         raise ValueError(
             f"partners have the shape of the points, one a point: expected {tuple(cloud.shape)}, "

@@ -9,7 +9,10 @@ Points in memory and points in files go the same way: one pass gives a state (mo
 sample), and the measures are taken of the state.
 """
 
+import os
 from collections.abc import Sequence
+from numbers import Integral
+from typing import Literal, cast, get_args
 
 import numpy as np
 import torch
@@ -24,7 +27,7 @@ from conescope.scale.scan import DOUBLE_WORK
 from conescope.scale.state import State, state_of
 from conescope.survey.inputs import Classes, Cloud, Where, as_labels, as_partners, as_points, pairs_of_files
 from conescope.survey.measurement import measurement
-from conescope.survey.reading import read, whole
+from conescope.survey.reading import are_states, read, state_in, whole
 from conescope.survey.rows import chosen, order_of
 from conescope.survey.verdict import Seen, findings
 
@@ -32,7 +35,7 @@ from conescope.survey.verdict import Seen, findings
 @torch.no_grad()
 def measure(
     points: Cloud | State | Where | Sequence[Where],
-    labels: Classes | str | None = None,
+    labels: Classes | Where | None = None,
     measures: str | Sequence[str] | None = None,
     *,
     column: str | None = None,
@@ -50,8 +53,9 @@ def measure(
 
     Args:
         points: floating point, of shape (n, d); or files of points (a path, a folder, a glob pattern, or
-            several of these); or a state, from `conescope.scale.scan`.
-        labels: one a point: integers, or any hashable objects in a sequence; for files the name of a column.
+            several of these); or a state, from `conescope.scale.scan`, or files of states.
+        labels: one a point: integers, or any hashable objects in a sequence; for files the name of a column,
+            or a file. A state has its own.
         measures: names from `conescope.measures.MEASURES`; None takes all for which there is what they need:
             labels, partners, and installed packages.
         column: of the points in the files, where it is not clear.
@@ -67,41 +71,73 @@ def measure(
     Raises:
         ValueError: for an unknown measure, a row with NaN or infinity, a wrong shape or number of labels,
             missing labels, or a file that can not be read.
-        TypeError: if points are not floating point.
+        TypeError: if points are not real floating point numbers.
 
     >>> cross = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
     >>> measure(cross, measures=["isoscore", "effective_rank"]).value("effective_rank")
     2.0
     """
-    if sample is not None and sample < 2:
-        raise ValueError(f"sample is a number of rows and at least 2, or None for all rows, got {sample}")
+    _check_options(sample, seed, precision)
+    sample, seed = None if sample is None else int(sample), int(seed)  # not of NumPy's types, which overflow
+    if not isinstance(points, State | Tensor | np.ndarray):
+        _check_files(points)
+        if are_states(points):
+            points = state_in(points)
     pairs = None
     if isinstance(points, State):
+        if labels is not None or column is not None or partners is not None:
+            raise ValueError("a state has its column and labels already, and no partners: leave them out")
         state = points
-        rows = chosen(measures, labels=state.classes is not None, partners=False)
-        if labels is not None:
-            raise ValueError("a state has its labels already: scan with labels")
+        order: Literal[1, 2] = 1 if state.moments.scatter is None else 2
+        rows = chosen(measures, labels=state.classes is not None, partners=False, order=order)
     elif isinstance(points, Tensor | np.ndarray):
         if column is not None:
             raise ValueError("a column is of files; an array has none")
         cloud = as_points(points)
-        classes = None if labels is None else as_labels(labels, len(cloud)).to(cloud.device)
+        given = cast("Classes | None", labels)  # a path is answered by as_labels
+        classes = None if given is None else as_labels(given, len(cloud)).to(cloud.device)
         rows = chosen(measures, labels=classes is not None, partners=partners is not None)
         if len(cloud) == 0:
             return _of_nothing(cloud.shape[1], rows)
         pairs = None if partners is None else (cloud, as_partners(partners, cloud))
         state = _state(cloud, classes, rows, sample=sample, seed=seed, precision=precision)
     else:
-        if labels is not None and not isinstance(labels, str):
+        if labels is not None and not isinstance(labels, str | os.PathLike):
             raise TypeError("labels of files are the name of a column, or a file")
         rows = chosen(measures, labels=labels is not None, partners=partners is not None)
         scanned = read(
-            points, rows, column=column, labels=labels, sample=sample, seed=seed, precision=precision
+            points,
+            rows,
+            column=column,
+            labels=None if labels is None else os.fspath(labels),
+            sample=sample,
+            seed=seed,
+            precision=precision,
         )
         state = whole(scanned)
         if partners is not None:
             pairs = pairs_of_files(points, partners, column)
     return measurement(state, rows, partners=pairs, seed=seed, intervals=intervals, null=null)
+
+
+def _check_options(sample: int | None, seed: int, precision: str | None) -> None:
+    if sample is not None and not (isinstance(sample, Integral) and sample >= 2):
+        raise ValueError(f"sample is a number of rows and at least 2, or None for all rows, got {sample!r}")
+    if not (isinstance(seed, Integral) and 0 <= seed < 2**32):
+        raise ValueError(f"seed is a whole number from 0 to 2^32 - 1, got {seed!r}")
+    if precision not in (None, *get_args(Precision)):
+        raise ValueError(f"precision is single, double, or None to choose, got {precision!r}")
+
+
+def _check_files(points: object) -> None:
+    files = points if isinstance(points, Sequence) and not isinstance(points, str) else [points]
+    for file in files:
+        if not isinstance(file, str | os.PathLike):
+            raise TypeError(
+                "points are a tensor, an array, a state, a path or several paths, got "
+                f"{type(points).__name__}{'' if file is points else f' of {type(file).__name__}'}; "
+                "convert numbers with numpy.asarray(points, dtype='float32')"
+            )
 
 
 def _of_nothing(d: int, rows: Sequence[Measure]) -> Measurement:

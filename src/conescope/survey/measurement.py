@@ -98,15 +98,17 @@ def _seen(state: State, found: Statistics, values: dict[str, float]) -> Seen:
         cheap = not row.sampled and (row.order == 1 or state.moments.scatter is not None)
         if name not in known and cheap:
             known[name] = found.value(row)
+    at_hand = max(len(found.points), 1)
     return Seen(
         n=state.n,
         d=state.d,
         values={name: value for name, value in known.items() if math.isfinite(value)},
-        coincident=state.n == len(found.points) and bool((found.points == found.points[0]).all())
+        coincident=found.copies == state.n - 1
         if state.moments.scatter is None
         else bool(state.moments.scatter.trace() == 0),
         zeros=state.n - state.moments.directions,
-        repeated=1 - len(torch.unique(found.points, dim=0)) / max(len(found.points), 1),
+        repeated=found.copies / at_hand,
+        nearly=(found.near_copies or 0) / at_hand,
     )
 
 

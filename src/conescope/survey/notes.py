@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from conescope.measures import Measure
+from conescope.scale.moments import SINGLE_RESOLUTION
 from conescope.scale.state import State
 from conescope.survey.statistics import Statistics
 
@@ -26,9 +25,15 @@ def notes_of(state: State, found: Statistics, rows: Sequence[Measure]) -> list[s
     if zeros > 0:
         notes.append(f"{zeros} of {n} points are zero and have no direction: left out of mean_cosine")
     at_hand = len(found.points)
-    repeated = at_hand - len(torch.unique(found.points, dim=0))
-    if repeated and n > 1:
-        notes.append(f"{repeated} of {at_hand} points repeat another one; each adds an H0 bar of length zero")
+    if found.copies:
+        notes.append(
+            f"{found.copies} of {at_hand} points repeat another one; each adds an H0 bar of length zero"
+        )
+    if found.near_copies:
+        notes.append(
+            f"{found.near_copies} of {at_hand} points are nearly a copy of another one; twonn and "
+            "mle_dimension read low"
+        )
     classes = state.moments.classes
     if classes is not None:
         single = int((classes.counts == 1).sum())
@@ -38,14 +43,16 @@ def notes_of(state: State, found: Statistics, rows: Sequence[Measure]) -> list[s
     hidden = _hidden(state, found, rows)
     if hidden:
         notes.append(
-            f"{hidden} of {min(n, d)} directions hold less than a millionth of the strongest variance and "
-            "count as empty, since products were made in single precision; double tells them apart"
+            f"{hidden} of {min(n - 1, d)} directions hold less than a millionth of the strongest variance "
+            "and count as empty, since products were made in single precision; double tells them apart"
         )
     return notes
 
 
 def _hidden(state: State, found: Statistics, rows: Sequence[Measure]) -> int:
-    single = state.moments.resolution > state.d * 1e-15
+    """Return how many directions the single precision of the products may have emptied."""
+    single = state.moments.resolution >= SINGLE_RESOLUTION
     if not single or not any(row.reads == "spectrum" for row in rows):
         return 0
-    return int((found.spectrum.squares == 0).sum())
+    squares = found.spectrum.squares[: max(state.n - 1, 0)]  # centering empties one more
+    return int((squares == 0).sum()) if bool((squares > 0).any()) else 0

@@ -7,8 +7,12 @@ from typing import Literal
 from conescope.measures import MEASURES, Measure
 
 
-def chosen(measures: str | Sequence[str] | None, *, labels: bool, partners: bool) -> list[Measure]:
+def chosen(
+    measures: str | Sequence[str] | None, *, labels: bool, partners: bool, order: Literal[1, 2] = 2
+) -> list[Measure]:
     """Return the rows of these names, or all that labels, partners and installed packages allow.
+
+    `order` is that of the moments there will be: without names, rows that need more are left out.
 
     Raises:
         ValueError: for an unknown name, or one for which something is missing.
@@ -18,7 +22,9 @@ def chosen(measures: str | Sequence[str] | None, *, labels: bool, partners: bool
         return [
             row
             for row in MEASURES.values()
-            if there[row.needs] and (not row.package or find_spec(row.package) is not None)
+            if there[row.needs]
+            and (not row.package or find_spec(row.package) is not None)
+            and order_of([row]) <= order
         ]
     names = list(dict.fromkeys([measures] if isinstance(measures, str) else measures))
     unknown = [name for name in names if name not in MEASURES]

@@ -1,30 +1,41 @@
 """How far a value may be off because other points could have been drawn: the delete-a-group jackknife.
 
-The points are dealt into ten groups; the measures are taken ten times, each time without one group. From
-the variance of these values about their mean
+The points are dealt into ten groups of one size (up to nine points stay in none); the measures are taken
+ten times, each time without one group. From the variance of these values about their mean
 
     error^2 = (groups - 1) / groups * sum_g (value_g - mean)^2,    interval = value -+ t_{groups - 1} error.
 
 Unlike a bootstrap it repeats no point, which would make bars of length zero and neighbors at distance
-zero. Neighbors are not sought anew, only crossed out, and codebooks are not trained anew: that part of
-the error of cells is not in the interval. What looks at all pairs is jackknifed on fewer points, and what
-is known of more points than are at hand is jackknifed on those: the error goes down with the square root
-of the number.
+zero. Neighbors are not sought anew, only crossed out. The error of what counts them is then on the long
+side, by half for `twonn`: a point that is left out changes the lists of others too, and the jackknife
+counts that twice (Efron and Stein 1981). Codebooks are not trained anew, and that part of the error of
+cells is not in the interval: it is most of it for patchiness, whose intervals are too short by half.
 
-Reference: Shao and Tu (1995), The Jackknife and Bootstrap, section 2.3.
+What looks at all pairs is jackknifed on fewer points, and what is known of more points than are at hand on
+those: the error goes down with the square root of the number, or faster, and then the interval is long.
+
+Who is in which group depends on where the points are, not on the order in which they came: the same
+points have the same intervals, however they are cut into files.
+
+References: Shao and Tu (1995), The Jackknife and Bootstrap, section 2.3; Efron and Stein (1981), The
+jackknife estimate of variance.
 """
 
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import torch
+from jaxtyping import Int64
+from torch import Tensor
 
 from conescope._intervals import student_quantile
+from conescope._types import Points
 from conescope.measures.row import Measure
-from conescope.survey.statistics import Statistics
+from conescope.survey.statistics import Order, Statistics
 
 GROUPS = 10
-FEW_PAIRS = 1024  # points on which all pairs are looked at ten times
+FEW_PAIRS = 256  # points on which all pairs are looked at ten times
 WIDE = 2048  # dimensions from which on ten spectra of many points take too long
 
 
@@ -41,15 +52,23 @@ def intervals(
     few = [row for row in rows if row.jackknife and row.needs != "partners"]
     many = [row for row in few if row.reads in _shared(d)]
     few = [row for row in few if row not in many]
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    order = dealt(statistics.points, seed)
     found = _jackknife(statistics, many, order, n)
     if count <= FEW_PAIRS:
         return found | _jackknife(statistics, few, order, n)
-    part = order[:FEW_PAIRS].sort().values.to(statistics.points.device)
+    part = order[:FEW_PAIRS]
     labels = None if statistics.labels is None else statistics.labels[part]
     drawn = Statistics(statistics.points[part], labels, classes=statistics.classes)
-    errors = _jackknife(drawn, few, torch.arange(FEW_PAIRS), n, centers=statistics)
+    errors = _jackknife(drawn, few, torch.arange(FEW_PAIRS, device=part.device), n, centers=statistics)
     return found | errors
+
+
+def dealt(points: Points, seed: int) -> Int64[Tensor, " n"]:
+    """Return the numbers of the points in a random order that their own order does not change."""
+    rows = np.ascontiguousarray((points + 0.0).cpu().numpy())  # + 0.0 turns -0.0 into 0.0
+    place = np.argsort(rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1])))[:, 0], kind="stable")
+    shuffled = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+    return torch.from_numpy(place)[shuffled].to(points.device)
 
 
 def _shared(d: int) -> tuple[str, ...]:
@@ -60,22 +79,22 @@ def _shared(d: int) -> tuple[str, ...]:
 def _jackknife(
     statistics: Statistics,
     rows: list[Measure],
-    order: torch.Tensor,
+    order: Int64[Tensor, " n"],
     n: int,
     centers: Statistics | None = None,
 ) -> dict[str, tuple[float, float]]:
     if not rows:
         return {}
-    count = len(statistics.points)
+    count, d = statistics.points.shape
     centers = statistics if centers is None else centers
     for row in rows:  # what is found once, and of which groups are crossed out
         if row.reads in ("neighbors", "quantization"):
             statistics.value(row)
+    # groups of one size: what goes with the number of points would differ for that alone
+    groups = torch.zeros(GROUPS, count, dtype=torch.bool, device=statistics.points.device)
+    groups.scatter_(1, order[: count - count % GROUPS].reshape(GROUPS, -1), True)
     values: dict[str, list[float]] = {row.name: [] for row in rows}
-    for group in range(GROUPS):
-        chosen = torch.zeros(count, dtype=torch.bool, device=statistics.points.device)
-        chosen[order[group::GROUPS].to(chosen.device)] = True
-        rest = statistics.without(chosen)
+    for rest in statistics.without_each(groups, order=_order_read(rows, wide=d > 0.9 * count)):
         for row in rows:
             values[row.name].append(rest.value(row))
     found = {}
@@ -85,9 +104,17 @@ def _jackknife(
         center = centers.value(row)
         if math.isfinite(error) and math.isfinite(center):
             half = student_quantile(GROUPS - 1) * error
-            low, high = row.bounds(n, centers.points.shape[1])
+            low, high = map(float, row.bounds(size, d))
             found[row.name] = (max(center - half, min(low, center)), min(center + half, max(high, center)))
     return found
+
+
+def _order_read(rows: list[Measure], *, wide: bool) -> Order | None:
+    """Return the order of the moments that the rows read; wide clouds have their spectra without moments."""
+    reading = [row for row in rows if row.reads == "moments" or ("spectrum" in row.reads and not wide)]
+    if not reading:
+        return None
+    return 2 if any(row.order == 2 for row in reading) else 1
 
 
 def _error(values: list[float]) -> float:
