@@ -19,12 +19,15 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from conescope._check import check_points
 from conescope._types import Points, Scalar
 from conescope.measures.centering import centered, in_double
 from conescope.scale.moments import Moments
 
 # A centered row this short, against the longest one, is a point at the mean and a rounding error.
 ROUNDING = 64 * torch.finfo(torch.float64).eps
+CACHED = 3 << 15  # numbers that stay in a core's cache while they are read three times
+SQUARABLE = 1e140  # norms up to this, and down to its inverse, have float64 squares
 
 
 def mean_cosine(points: Points, *, center: bool = False) -> Scalar:
@@ -37,6 +40,11 @@ def mean_cosine(points: Points, *, center: bool = False) -> Scalar:
     >>> mean_cosine(torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 2.0]]))  # sqrt(2) / 3
     tensor(0.4714)
     """
+    check_points(points)
+    if not center and not points.requires_grad and len(points) > 1:
+        direction_sum = _direction_sum(points)
+        if direction_sum is not None:
+            return _mean_of_pairs(direction_sum, torch.tensor(len(points))).to(points.dtype)
     rows = centered(points) if center else in_double(points)
     if len(rows) < 2:
         return points.sum() * math.nan
@@ -50,6 +58,21 @@ def mean_cosine(points: Points, *, center: bool = False) -> Scalar:
 def mean_cosine_from_moments(moments: Moments) -> Scalar:
     """Return `mean_cosine` of any points with these moments."""
     return _mean_of_pairs(moments.direction_sum, torch.tensor(moments.directions))
+
+
+def _direction_sum(points: Points) -> Float[Tensor, " d"] | None:
+    """Return the sum of all directions, a few rows at a time; None if a norm is 0, extreme, or not finite."""
+    n, d = points.shape
+    height = min(max(CACHED // d, 1), n)
+    rows = points.new_empty(height, d, dtype=torch.float64)
+    norms = points.new_empty(n, dtype=torch.float64)
+    total = points.new_zeros(d, dtype=torch.float64)
+    for piece, length in zip(torch.split(points, height), torch.split(norms, height), strict=True):
+        wide = rows[: len(piece)].copy_(piece)
+        torch.linalg.vector_norm(wide, dim=1, out=length)
+        total.addmv_(wide.T, length.reciprocal())
+    low, high = (float(end) for end in norms.aminmax())
+    return total if low > 1 / SQUARABLE and high < SQUARABLE else None  # so for nan, too
 
 
 def _mean_of_pairs(direction_sum: Float[Tensor, " d"], count: Int64[Tensor, ""]) -> Scalar:

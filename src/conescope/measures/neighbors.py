@@ -25,7 +25,8 @@ from conescope.measures.centering import in_double
 NEIGHBORS = 20  # as many as any row of the table asks for
 SPARE = 12
 BLOCK = 1 << 24  # distances held at a time
-GATHERED = 1 << 18  # coordinates of neighbors held at a time
+GATHERED = 1 << 17  # coordinates of neighbors held at a time
+GROUP = 16  # distances of which only the groups with the least are looked at one by one
 
 
 class Neighbors(NamedTuple):
@@ -50,58 +51,92 @@ def neighbors(points: Points, k: int = NEIGHBORS) -> Neighbors:
     rows = in_double(points)
     n, d = rows.shape
     k = max(min(k, n - 1), 0)
-    indices = (
-        _nearest(_in_place(rows.detach()), k)
-        if k
-        else torch.zeros(n, 0, dtype=torch.int64, device=rows.device)
-    )
-    every = torch.arange(n, device=rows.device)
-    distances = _distances(rows, every, indices) if k else rows.new_zeros(n, 0)
+    if k == 0:
+        return Neighbors(rows.new_zeros(n, 0), torch.zeros(n, 0, dtype=torch.int64, device=rows.device), d)
+    distances, indices = _nearest(rows.detach(), k)
+    if rows.requires_grad:
+        distances = _distances(rows, torch.arange(n, device=rows.device), indices)
     return Neighbors(distances, indices, d)
 
 
-def _in_place(rows: Points) -> Points:
-    """Return the points near the origin and of ordinary size, so that products lose few digits.
+class _Placed(NamedTuple):
+    """Points, and the same near the origin and of ordinary size, so that products lose few digits."""
+
+    rows: Float[Tensor, "n d"]
+    points: Float[Tensor, "n d"]
+    squares: Float[Tensor, " n"]
+    unit: Float[Tensor, ""]
+
+
+def _in_place(rows: Points) -> _Placed:
+    """Return the points, also moved and in another unit.
 
     No step rounds what is exact, so that equal distances stay equal: differences to a point, a power of two
     as the unit, and a center of few digits.
     """
-    rows = rows - rows[0]
-    exponent = torch.frexp(rows.abs().amax()).exponent
-    rows = rows * torch.exp2(-exponent.double())
-    return rows - rows.mean(dim=0).bfloat16().double()
+    points = rows - rows[0]
+    unit = torch.exp2(-torch.frexp(points.abs().amax()).exponent.double())
+    points *= unit
+    points -= points.mean(dim=0).bfloat16().double()
+    return _Placed(rows, points, points.square().sum(dim=1), unit)
 
 
-def _nearest(rows: Points, k: int) -> Int64[Tensor, "n k"]:
+def _nearest(rows: Points, k: int) -> tuple[Float[Tensor, "n k"], Int64[Tensor, "n k"]]:
     every = torch.arange(len(rows), device=rows.device)
-    found, missed = _candidates(rows, every, k, torch.float32)
+    placed = _in_place(rows)
+    distances, found, missed = _candidates(placed, every, k, torch.float32)
     if len(missed):
-        found[missed] = _candidates(rows, missed, k, torch.float64)[0]
-    return found
+        distances[missed], found[missed], _ = _candidates(placed, missed, k, torch.float64)
+    return distances, found
 
 
 def _candidates(
-    rows: Points, queries: Int64[Tensor, " m"], k: int, dtype: torch.dtype
-) -> tuple[Int64[Tensor, "m k"], Int64[Tensor, " missed"]]:
+    placed: _Placed, queries: Int64[Tensor, " m"], k: int, dtype: torch.dtype
+) -> tuple[Float[Tensor, "m k"], Int64[Tensor, "m k"], Int64[Tensor, " missed"]]:
     """Return the neighbors of some rows, and those of them for which the products were too coarse."""
-    n, d = rows.shape
-    narrow = rows.to(dtype)
-    squares = rows.square().sum(dim=1)
+    n, d = placed.points.shape
+    narrow, squares = placed.points.to(dtype), placed.squares
     norms, roundoff = squares.sqrt(), torch.finfo(dtype).eps / 2
     growth = (d + 2) * roundoff / (1 - (d + 2) * roundoff)
-    found, unsure = [], []
+    lengths, found, unsure = [], [], []
+    offsets = squares.to(dtype)
     for part in torch.split(queries, max(BLOCK // n, 1)):
-        products = torch.addmm(squares.to(dtype), narrow[part], narrow.T, alpha=-2)
+        products = torch.add(offsets, narrow[part] @ narrow.T, alpha=-2)
         products[torch.arange(len(part), device=part.device), part] = torch.inf
-        nearest = products.topk(min(k + SPARE, n - 1), dim=1, largest=False, sorted=False)
-        indices = nearest.indices.sort(dim=1).values  # ties go to the lower index: the next sort is stable
-        distances, order = _distances(rows, part, indices).sort(dim=1, stable=True)
+        reached, indices = _least(products, min(k + SPARE, n - 1))
+        indices = indices.sort(dim=1).values  # ties go to the lower index: the next sort is stable
+        distances, order = _distances(placed.rows, part, indices).sort(dim=1, stable=True)
+        lengths.append(distances[:, :k])
         found.append(indices.gather(1, order[:, :k]))
         if k + SPARE < n - 1:
             slack = 2 * growth * norms[part] * norms.amax() + 4 * roundoff * (norms[part] + norms.amax()) ** 2
-            reached = squares[part] + nearest.values.amax(dim=1) - slack
-            unsure.append(part[distances[:, k - 1].square() + slack > reached])
-    return torch.cat(found), torch.cat(unsure) if unsure else queries[:0]
+            reach = squares[part] + reached - slack
+            unsure.append(part[(distances[:, k - 1] * placed.unit).square() + slack > reach])
+    missed = torch.cat(unsure) if unsure else queries[:0]
+    return torch.cat(lengths), torch.cat(found), missed
+
+
+def _least(
+    products: Float[Tensor, "m n"], count: int
+) -> tuple[Float[Tensor, " m"], Int64[Tensor, "m count"]]:
+    """Return where the least numbers of each row are, and the greatest of them.
+
+    They lie in the groups whose own least ones are least, at most so many groups as numbers: finding those
+    first is faster.
+    """
+    m, n = products.shape
+    groups = n // GROUP
+    if groups < 2 * count:
+        least = products.topk(count, dim=1, largest=False, sorted=False)
+        return least.values.amax(dim=1), least.indices
+    whole = groups * GROUP  # number i is in group i modulo groups
+    least = products[:, :whole].view(m, GROUP, groups).amin(dim=1).topk(count, largest=False, sorted=False)
+    members = torch.arange(0, whole, groups, device=products.device)
+    indices = (least.indices[:, :, None] + members).flatten(1)
+    rest = torch.arange(whole, n, device=products.device).expand(m, n - whole)
+    indices = torch.cat([indices, rest], dim=1)
+    few = products.gather(1, indices).topk(count, largest=False, sorted=False)
+    return few.values.amax(dim=1), indices.gather(1, few.indices)
 
 
 def _distances(
@@ -110,4 +145,9 @@ def _distances(
     """Return distances from differences, a few points at a time: their neighbors then stay in the cache."""
     height = max(GATHERED // (indices.shape[1] * rows.shape[1]), 1)
     pieces = zip(torch.split(part, height), torch.split(indices, height), strict=True)
-    return torch.cat([torch.linalg.vector_norm(rows[at] - rows[of, None], dim=2) for of, at in pieces])
+    if rows.requires_grad:
+        return torch.cat([torch.linalg.vector_norm(rows[at] - rows[of, None], dim=2) for of, at in pieces])
+    distances = rows.new_empty(indices.shape)
+    for (of, at), out in zip(pieces, torch.split(distances, height), strict=True):
+        torch.linalg.vector_norm(rows[at].sub_(rows[of, None]), dim=2, out=out)
+    return distances
