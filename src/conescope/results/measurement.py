@@ -1,5 +1,6 @@
 """What was measured of one embedding space, and what follows from it."""
 
+from collections.abc import Sequence
 from html import escape
 from typing import Literal
 
@@ -98,17 +99,9 @@ class Measurement(BaseModel):
         return tuple(measured.name for measured in self.values)
 
     def __str__(self) -> str:
-        cells = [_cells(measured) for measured in self.values]
-        shown = [place for place in range(4) if any(row[place] for row in cells)]
-        table = [[COLUMNS[place] for place in shown], *([row[place] for place in shown] for row in cells)]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        notes = ["note", *(measured.note for measured in self.values)]
-        lines = [f"{self.n} points in {self.d} dimensions"]
-        for (name, *numbers), note in zip(table if self.values else [], notes, strict=True):
-            aligned = [f"{number:>{width}}" for number, width in zip(numbers, widths[1:], strict=True)]
-            lines.append("  ".join([f"{name:<{widths[0]}}", *aligned, note]).rstrip())
-        said = [*lines, *self.notes, *(f"{found.level}: {found}" for found in self.findings)]
-        return "\n".join(map(_plain, said))
+        lines = [f"{self.n} points in {self.d} dimensions", *_table(self.values), *self.notes]
+        lines += [f"{found.level}: {found}" for found in self.findings]
+        return "\n".join(map(_plain, lines))
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{escape(text)}</th>" for text in (*COLUMNS, "note"))
@@ -125,6 +118,18 @@ class Measurement(BaseModel):
 
 
 COLUMNS = ("measure", "value", "95 % interval", "isotropic")
+
+
+def _table(values: Sequence[MeasuredValue]) -> list[str]:
+    """Return a line for each value below a header, in columns; those without a number are left out."""
+    cells = [COLUMNS, *map(_cells, values)]
+    shown = [place for place in range(1, len(COLUMNS)) if any(row[place] for row in cells[1:])]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(COLUMNS))]
+    lines = []
+    for row, note in zip(cells, ["note", *(measured.note for measured in values)], strict=True):
+        numbers = [f"{row[place]:>{widths[place]}}" for place in shown]
+        lines.append("  ".join([f"{row[0]:<{widths[0]}}", *numbers, note]).rstrip())
+    return lines if values else []
 
 
 def _cells(measured: MeasuredValue) -> tuple[str, str, str, str]:

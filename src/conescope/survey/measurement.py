@@ -78,8 +78,8 @@ def _measured(
 ) -> MeasuredValue:
     defined = math.isfinite(value)
     low, high = ends.get(row.name, (None, None)) if defined else (None, None)
-    healthy = row.healthy(state.n, state.d)
-    formula = row.isotropic(len(state.sample) if row.sampled else state.n, state.d)
+    size = len(state.sample) if row.sampled else state.n
+    healthy, formula = row.healthy(size, state.d), row.isotropic(size, state.d)
     return MeasuredValue(
         name=row.name,
         value=value + 0.0 if defined else None,  # + 0.0 turns -0.0 into 0.0
@@ -103,6 +103,7 @@ def _seen(state: State, found: Statistics, values: dict[str, float]) -> Seen:
         n=state.n,
         d=state.d,
         values={name: value for name, value in known.items() if math.isfinite(value)},
+        at_hand=len(found.points),
         coincident=found.copies == state.n - 1
         if state.moments.scatter is None
         else bool(state.moments.scatter.trace() == 0),

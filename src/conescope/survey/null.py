@@ -38,7 +38,7 @@ def gaussian_values(found: Statistics, rows: Sequence[Measure], seed: int) -> di
         whole = gaussian_moments(n, d, spread=float(spread), counts=counts, order=order, seed=seed)
     null = Statistics(cloud * spread, _dealt(found.labels), classes=found.classes, order=order, whole=whole)
     values = {row.name: null.value(row) for row in rows}
-    return {name: value for name, value in values.items() if math.isfinite(value)}
+    return {name: value + 0.0 for name, value in values.items() if math.isfinite(value)}  # no -0.0
 
 
 def _dealt(labels: Labels | None) -> Labels | None:

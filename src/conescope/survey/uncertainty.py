@@ -104,8 +104,10 @@ def _jackknife(
         center = centers.value(row)
         if math.isfinite(error) and math.isfinite(center):
             half = student_quantile(GROUPS - 1) * error
-            low, high = map(float, row.bounds(size, d))
-            found[row.name] = (max(center - half, min(low, center)), min(center + half, max(high, center)))
+            least, greatest = row.bounds(size, d)
+            low = max(center - half, min(float(least), center))
+            high = min(center + half, max(float(greatest), center))
+            found[row.name] = (low + 0.0, high + 0.0)  # + 0.0 turns -0.0 into 0.0
     return found
 
 

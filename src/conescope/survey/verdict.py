@@ -38,6 +38,7 @@ class Seen(NamedTuple):
     zeros: int
     repeated: float  # share, of the points at hand
     nearly: float = 0.0  # share of copies but for rounding, where neighbors are known
+    at_hand: int | None = None  # points of which neighbors were looked at, if not all
 
 
 def findings(seen: Seen) -> tuple[Finding, ...]:
@@ -51,7 +52,10 @@ def findings(seen: Seen) -> tuple[Finding, ...]:
 
 def _telling(seen: Seen) -> dict[str, float]:
     """Return the values that can be judged, of so many points in so many dimensions."""
-    judged = {name for name, healthy in RANGES.items() if healthy(seen.n, seen.d) is not None}
+    sizes = dict.fromkeys(RANGES, seen.n)
+    if seen.at_hand is not None:
+        sizes["antihubs"] = seen.at_hand
+    judged = {name for name, size in sizes.items() if RANGES[name](size, seen.d) is not None}
     return {name: value for name, value in seen.values.items() if name in judged | {"relative_drift"}}
 
 
