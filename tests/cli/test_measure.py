@@ -214,13 +214,13 @@ def test_healthy_ranges(ends, text):
 
 def extremes():
     """All measures, with the numbers that need the most room, and every kind of neighbor for each."""
-    part = "on 4096 of 1000000000000 points, seed 0"
+    part = "on 2048 of 1000000000000 points, seed 0"
     values = cycle([1e-300, -1.234e-300, 1e12, -1e12, -0.0, None, -9999.99999, 123456.789, -5.0, 1 / 3])
     healthy = cycle([None, (None, -0.5), (0.125, 0.875), (1234.0, None)])
     return Measurement(
         n=10**12,
         d=10**6,
-        sampled=4096,
+        sampled=2048,
         values=tuple(
             MeasuredValue(
                 name=name,

@@ -48,7 +48,7 @@ def check(
     column: Column = None,
     labels: Labels = None,
     partners: Partners = None,
-    sample: Sample = 4096,
+    sample: Sample = 2048,
     seed: Seed = 0,
     double: Precise = False,
     as_json: AsJson = False,

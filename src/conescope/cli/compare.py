@@ -32,7 +32,7 @@ def compare(
     column: Column = None,
     labels: Labels = None,
     names: Names = None,
-    sample: Sample = 4096,
+    sample: Sample = 2048,
     seed: Seed = 0,
     double: Precise = False,
     as_json: AsJson = False,

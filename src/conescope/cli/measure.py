@@ -31,7 +31,7 @@ def measure(
     labels: Labels = None,
     names: Names = None,
     partners: Partners = None,
-    sample: Sample = 4096,
+    sample: Sample = 2048,
     seed: Seed = 0,
     double: Precise = False,
     quick: Annotated[

@@ -23,7 +23,7 @@ def scan(
     output: Output,
     column: Column = None,
     labels: Labels = None,
-    sample: Sample = 4096,
+    sample: Sample = 2048,
     seed: Seed = 0,
     double: Precise = False,
 ) -> None:

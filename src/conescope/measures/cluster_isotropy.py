@@ -24,7 +24,6 @@ manifolds", ICLR; silhouettes: Rousseeuw (1987).
 """
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -34,12 +33,12 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
-from conescope._optional import require
 from conescope._types import Labels, Points, Scalar
 from conescope.measures.centering import centered, centered_within
 from conescope.measures.cosine import mean_cosine
 
 CLUSTERS = range(2, 16)
+STEPS = 20  # of k-means: by then hardly a point moves
 SAMPLE = 1000
 CLEAR = 0.1  # the silhouette below which there is one cluster
 ROUNDING = (
@@ -84,7 +83,6 @@ def cluster_isotropy_estimate(
 
     Raises:
         ValueError: if a number of clusters is below 2.
-        ImportError: without scikit-learn.
     """
     if any(k < 2 for k in clusters):
         raise ValueError(f"clusters are numbers to try, each at least 2, got {min(clusters)}")
@@ -120,33 +118,46 @@ def _best_centers(
     sample: NDArray[np.float64], clusters: Sequence[int], seed: int
 ) -> tuple[NDArray[np.float64], float]:
     """Return the centers with the best silhouette, and the silhouette; one center if it is not clear."""
+    from scipy.cluster.vq import ClusterError, kmeans2
+    from scipy.spatial.distance import pdist, squareform
+
     one = np.zeros((1, sample.shape[1]))
     best, silhouette = one, math.nan
     if len(sample) < 3 or not sample.any():
         return one, silhouette
-    metrics = require("sklearn.metrics", extra="measures")
-    distances = metrics.pairwise_distances(sample)
-    np.fill_diagonal(distances, 0)
+    distances = squareform(pdist(sample))
+    distinct = len(sample) - int(np.triu(distances == 0, 1).any(axis=0).sum())
     for k in clusters:
-        if k >= len(sample):  # a silhouette needs a cluster of two
+        if k > distinct or k >= len(sample):  # a silhouette needs a cluster of two
             break
-        model = _k_means(sample, k, seed)
-        found = len(np.unique(model.labels_))
-        if found < k:  # fewer distinct points than clusters
-            break
-        score = float(metrics.silhouette_score(distances, model.labels_, metric="precomputed"))
+        random = np.random.default_rng(seed)
+        try:
+            centers, labels = kmeans2(sample, k, iter=STEPS, minit="++", missing="raise", rng=random)
+        except ClusterError:  # a step emptied a cluster
+            continue
+        if len(np.unique(labels)) < k:  # the last step emptied one
+            continue
+        score = _mean_silhouette(distances, labels)
         if not score <= silhouette:
-            best, silhouette = model.cluster_centers_, score
+            best, silhouette = centers, score
     return (best if silhouette >= CLEAR else one), silhouette
 
 
-def _k_means(sample: NDArray[np.float64], k: int, seed: int) -> Any:
-    cluster = require("sklearn.cluster", extra="measures")
-    exceptions = require("sklearn.exceptions", extra="measures")
-    with warnings.catch_warnings():
-        # it warns where points coincide, which is looked at above
-        warnings.simplefilter("ignore", exceptions.ConvergenceWarning)
-        return cluster.KMeans(k, n_init=1, random_state=seed).fit(sample)
+def _mean_silhouette(distances: NDArray[np.float64], labels: NDArray[np.integer[Any]]) -> float:
+    """Return the mean of (b - a) / max(a, b): mean distances to the own cluster, and to the nearest other.
+
+    A point alone in its cluster has silhouette 0, and so has one at distance 0 from both.
+    """
+    every = np.arange(len(labels))
+    sizes = np.bincount(labels)
+    means = distances @ np.eye(len(sizes))[labels]  # sums, so far
+    own = means[every, labels] / np.maximum(sizes[labels] - 1, 1)
+    means = means / sizes
+    means[every, labels] = np.inf
+    other = means.min(axis=1)
+    larger = np.maximum(own, other)
+    silhouettes = np.where(larger > 0, (other - own) / np.where(larger > 0, larger, 1), 0)
+    return float(np.where(sizes[labels] > 1, silhouettes, 0).mean())
 
 
 def _nearest(rows: Points, centers: Float[Tensor, "k d"]) -> Labels:

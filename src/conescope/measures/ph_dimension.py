@@ -29,8 +29,9 @@ from torch import Tensor
 from conescope import topology
 from conescope._types import Points, Scalar
 from conescope.measures.centering import centered
+from conescope.measures.copies import distinct_rows
 
-LARGEST = 1024  # points of a subsample
+LARGEST = 512
 STEPS = 7  # sizes
 HELD = 1 << 22  # distances held at a time
 
@@ -51,7 +52,7 @@ def ph_dimension(
         points: of shape (n, d).
         sizes: of the subsamples, each at least 2; those above the number of distinct points are left
             out. None takes seven, evenly spaced in the logarithm from an eighth of the largest to the
-            largest: all distinct points, or 1024.
+            largest: all distinct points, or 512.
         repeats: subsamples of each size; the whole cloud is taken once.
         generator: of the draws. None draws with seed 0, so the value is a function of the points.
 
@@ -80,10 +81,10 @@ def ph_dimension(
 
 def _distinct(rows: Points) -> Float[Tensor, "distinct d"]:
     """Return each point once, closest to the mean first."""
-    detached = rows.detach() + 0.0  # -0 and 0 are one number
+    detached = rows.detach()
     if len(rows) == 0:
         return rows
-    _, copy_of = torch.unique(detached, dim=0, return_inverse=True)
+    _, copy_of = distinct_rows(detached)
     every = torch.arange(len(rows), device=rows.device)
     first = torch.full_like(every, len(rows)).scatter_reduce(0, copy_of, every, "amin")
     first = first[first < len(rows)]

@@ -31,6 +31,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from conescope._types import Points, Scalar
+from conescope.measures.copies import distinct_rows
 from conescope.measures.eee import eee_from_spectrum
 from conescope.measures.quantization import Quantization, Quantizer, quantize
 from conescope.measures.spectrum import spectrum
@@ -187,11 +188,11 @@ def _centroid_spread(cells: Quantization) -> Scalar:
 
 
 def _within_cell_eee(cells: Quantization) -> Scalar:
-    different, position = torch.unique(cells.points, dim=0, return_inverse=True)
+    different, position = distinct_rows(cells.points)
     values = []
     for codes, counts in zip(cells.codes.T, cells.counts, strict=True):
-        for members in position[codes.argsort()].split(counts.tolist()):
-            found = members.unique()
+        for members in torch.split(position[codes.argsort()], counts.tolist()):
+            found = torch.unique(members)
             if len(found) > 1:
                 values.append(eee_from_spectrum(spectrum(different[found])))
     return torch.stack(values).nanmean() if values else cells.points.new_tensor(math.nan)

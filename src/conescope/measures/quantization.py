@@ -29,6 +29,7 @@ from torch import Tensor
 from conescope._optional import require
 from conescope._types import Points
 from conescope.measures.centering import in_double
+from conescope.measures.copies import distinct_rows
 
 Quantizer: TypeAlias = Literal["product", "additive"]
 
@@ -88,7 +89,7 @@ def quantize(
     bits = adapted_bits(n) if bits is None else bits
     blocks = min(codebooks, d) if quantizer == "product" else codebooks
     # The order of the rows decides which of them k-means begins with, so it must not be the user's.
-    rows, position = torch.unique(cloud.cpu(), dim=0, return_inverse=True)
+    rows, position = distinct_rows(cloud.cpu())
     if n < FEWEST_POINTS_PER_CELL * 2**bits or len(rows) < 2:
         return _untrained(cloud, 1 << bits)
     order = position.argsort(stable=True)

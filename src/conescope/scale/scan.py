@@ -41,7 +41,7 @@ def scan(
     labels: bool = False,
     order: Literal[1, 2] = 2,
     precision: Precision | None = None,
-    sample: int = 4096,
+    sample: int = 2048,
     seed: int = 0,
     path: str | os.PathLike[str] | None = None,
     advance: Advance | None = None,

@@ -67,7 +67,7 @@ def state_of(
     *,
     order: Literal[1, 2] = 2,
     precision: Precision = "double",
-    capacity: int = 4096,
+    capacity: int = 2048,
     seed: int = 0,
     shard: int = 0,
     first: int = 0,

@@ -25,7 +25,7 @@ def compare(
     measures: str | Sequence[str] | None = None,
     column: str | None = None,
     labels: str | None = None,
-    sample: int | None = 4096,
+    sample: int | None = 2048,
     seed: int = 0,
     precision: Precision | None = None,
     stage: Callable[[str], None] | None = None,

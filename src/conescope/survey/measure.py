@@ -40,7 +40,7 @@ def measure(
     *,
     column: str | None = None,
     partners: Cloud | Where | None = None,
-    sample: int | None = 4096,
+    sample: int | None = 2048,
     seed: int = 0,
     intervals: bool = True,
     null: bool = True,

@@ -20,7 +20,7 @@ def read(
     *,
     column: str | None = None,
     labels: str | None = None,
-    sample: int | None = 4096,
+    sample: int | None = 2048,
     seed: int = 0,
     precision: Precision | None = None,
     path: Where | None = None,

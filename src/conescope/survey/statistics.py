@@ -10,6 +10,7 @@ from torch import Tensor
 
 from conescope._types import Labels, Lengths, Points
 from conescope.measures.cluster_isotropy import ClusterIsotropy, cluster_isotropy_estimate
+from conescope.measures.copies import distinct_rows
 from conescope.measures.neighbors import NEIGHBORS, Neighbors, neighbors
 from conescope.measures.persistent_entropy import bars
 from conescope.measures.quantization import Quantization, quantize
@@ -113,7 +114,7 @@ class Statistics:
     @cached_property
     def copies(self) -> int:
         """How many of the points at hand repeat another one."""
-        return len(self.points) - len(torch.unique(self.points, dim=0))
+        return len(self.points) - len(distinct_rows(self.points)[0])
 
     @property
     def near_copies(self) -> int | None:

@@ -98,7 +98,6 @@ ROWS = (
         finish=lambda found: found.clusters,
         differentiable=False,
         jackknife=False,
-        package="sklearn",
     ),
     Measure(
         name="cluster_centered_cosine",
@@ -115,6 +114,5 @@ ROWS = (
         finish=lambda found: found.mean_cosine,
         differentiable=False,
         jackknife=False,
-        package="sklearn",
     ),
 )
