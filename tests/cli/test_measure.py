@@ -83,7 +83,7 @@ def test_quick_leaves_out_intervals_and_the_gaussian_cloud(run):
     assert code == 0
     assert measured(out) == conescope.measure(rows(), intervals=False, null=False)
     _, out, _ = run("x.npy", "--quick", *FEW)
-    assert out.splitlines()[1].split() == ["measure", "value", "isotropic"]  # no empty column
+    assert out.splitlines()[1].split() == ["measure", "value", "isotropic", "healthy"]  # no intervals
 
 
 def npz():
@@ -284,7 +284,9 @@ def test_table(run):
         assert cells[0] == ("undefined" if value.value is None else number(value.value))
         if value.low is not None:
             assert cells[1:3] == [number(value.low), number(value.high)]
-        assert (cells[-1] == number(value.isotropic)) or value.isotropic is None
+        after = 1 if value.low is None else 3
+        assert value.isotropic is None or cells[after] == number(value.isotropic)
+    assert table["mean_cosine"][-2:] == ["<=", "0.35"]  # healthy
     assert table["isoscore"][-1] == f"{58 / 72:.4f}"  # (n - 2) / (n + d)
     assert float(table["persistent_entropy*"][-1]) == pytest.approx(np.log(49), abs=1e-4)  # of the 50
     assert "* on 50 of 60 points, seed 0" in lines

@@ -121,6 +121,15 @@ def test_of_more_points_moments_are_of_all_and_neighbors_of_the_sample():
     assert found["twonn"] == approx(MEASURES["twonn"].function(spread * gaussian(100, 6, 0)).item())
 
 
+def test_a_formula_is_asked_for_at_the_size_that_is_looked_at():
+    # twelve points are too near ten dimensions for a formula, five thousand are not
+    row, points = MEASURES["condition_number"], gaussian(5000, 10, 1)
+    assert row.isotropic(12, 10) is None
+    assert row.isotropic(5000, 10) is not None
+    assert gaussian_values(Statistics(points[:12], whole=moments(points)), [row], 0) == {}
+    assert list(gaussian_values(Statistics(points[:12]), [row], 0)) == ["condition_number"]
+
+
 def test_the_front_door_takes_the_size_of_each():
     found = conescope.measure(gaussian(3000, 5, 2), measures=["drift", "hubness"], sample=50, intervals=False)
     assert found.measured("drift").isotropic < 2 * math.sqrt(5 / 3000)  # of 50 points it would be 0.3

@@ -14,7 +14,7 @@ it with the mean cosine before, and look at the shape of what is left with other
 the estimate returns go into `within_class_anisotropy`.
 
 Decided here: Cai et al. cluster all tokens and take pairs of different word types, one token of each; there
-are no types here, so every pair of points counts. k-means, from one k-means++ start for each k, and
+are no types here, so every pair of points counts. k-means, the best of three k-means++ starts for each k, and
 silhouettes see a seeded sample of at most 1000 points; then every point joins the nearest of the
 centers found. The sample is drawn from the points ordered by their distance from the mean, so the order
 in which they come changes nothing. Translation, rotation and scaling change nothing either.
@@ -38,7 +38,8 @@ from conescope.measures.centering import centered, centered_within
 from conescope.measures.cosine import mean_cosine
 
 CLUSTERS = range(2, 16)
-STEPS = 20  # of k-means: by then hardly a point moves
+STARTS = 3  # of k-means, of which the best counts
+STEPS = 10  # of k-means: by then hardly a point moves
 SAMPLE = 1000
 CLEAR = 0.1  # the silhouette below which there is one cluster
 ROUNDING = (
@@ -118,7 +119,6 @@ def _best_centers(
     sample: NDArray[np.float64], clusters: Sequence[int], seed: int
 ) -> tuple[NDArray[np.float64], float]:
     """Return the centers with the best silhouette, and the silhouette; one center if it is not clear."""
-    from scipy.cluster.vq import ClusterError, kmeans2
     from scipy.spatial.distance import pdist, squareform
 
     one = np.zeros((1, sample.shape[1]))
@@ -130,17 +130,33 @@ def _best_centers(
     for k in clusters:
         if k > distinct or k >= len(sample):  # a silhouette needs a cluster of two
             break
-        random = np.random.default_rng(seed)
-        try:
-            centers, labels = kmeans2(sample, k, iter=STEPS, minit="++", missing="raise", rng=random)
-        except ClusterError:  # a step emptied a cluster
+        found = _k_means(sample, k, seed)
+        if found is None:
             continue
-        if len(np.unique(labels)) < k:  # the last step emptied one
-            continue
+        centers, labels = found
         score = _mean_silhouette(distances, labels)
         if not score <= silhouette:
             best, silhouette = centers, score
     return (best if silhouette >= CLEAR else one), silhouette
+
+
+def _k_means(
+    sample: NDArray[np.float64], k: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.integer[Any]]] | None:
+    """Return centers and labels of the start with the least spread; None if all starts lost a cluster."""
+    from scipy.cluster.vq import ClusterError, kmeans2
+
+    random = np.random.default_rng(seed)
+    best, least = None, math.inf
+    for _ in range(STARTS):
+        try:
+            centers, labels = kmeans2(sample, k, iter=STEPS, minit="++", missing="raise", rng=random)
+        except ClusterError:  # a step emptied a cluster
+            continue
+        spread = float(np.square(sample - centers[labels]).sum())
+        if len(np.unique(labels)) == k and spread < least:
+            best, least = (centers, labels), spread
+    return best
 
 
 def _mean_silhouette(distances: NDArray[np.float64], labels: NDArray[np.integer[Any]]) -> float:
