@@ -340,6 +340,29 @@ def test_no_sample_where_none_is_needed(sample):
     assert {measured.note for measured in found.values} == {""}
 
 
+def test_all_points_are_taken_if_asked_for():
+    points = cloud(5000, 2)
+    (every,) = conescope.measure(points, None, "mean_cosine_centered", sample=None, **PLAIN).values
+    (some,) = conescope.measure(points, None, "mean_cosine_centered", **PLAIN).values
+    assert every.value == approx(MEASURES["mean_cosine_centered"].function(points.double()).item())
+    assert every.note == ""
+    assert some.note.startswith("on ")
+
+
+def test_ties_fall_as_in_the_file():
+    # of points on a grid many distances are equal, and the first point counts as the nearer one
+    points = torch.cartesian_prod(torch.arange(9.0), torch.arange(9.0))
+    row = MEASURES["hubness"]
+
+    def order(seed):
+        return torch.randperm(81, generator=torch.Generator().manual_seed(seed))
+
+    values = {row.function(points[order(seed)].double()).item() for seed in range(20)}
+    assert len(values) > 1  # so it matters
+    found = conescope.measure(points, None, "hubness", **PLAIN)
+    assert found.value("hubness") == approx(row.function(points.double()).item())
+
+
 def test_global_seeds_are_left_alone():
     before = torch.get_rng_state(), np.random.get_state()[1:]  # noqa: NPY002 (what must not move)
     conescope.measure(cloud(120, 6), sample=100)

@@ -1,6 +1,7 @@
 """A measurement as a value: read, printed, shown in a notebook, written and read again."""
 
 import html.parser
+import math
 
 import pytest
 import torch
@@ -203,10 +204,9 @@ def test_results_can_not_be_changed(found):
 
 
 def test_negative_zero_is_zero():
-    points = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
-    found = conescope.measure(points, intervals=False)
-    for measured in found.values:
-        assert str(measured.value) != "-0.0"
+    points = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    assert math.copysign(1, MEASURES["persistent_entropy"].function(points)) == -1  # of one bar: -(1 ln 1)
+    assert math.copysign(1, conescope.measure(points).value("persistent_entropy")) == 1
 
 
 def test_healthy_ranges_are_those_of_the_row_at_the_size_that_was_looked_at():

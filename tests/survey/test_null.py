@@ -191,6 +191,13 @@ def test_drawn_moments_have_the_law_of_those_of_points(many, name):
         assert stats.ks_2samp(right, found).pvalue > 1e-3
 
 
+def test_the_scatter_is_that_within_classes_and_between_them():
+    # of 30 pairs, half of the 59 d degrees of freedom lie between the classes
+    counts = np.full(30, 2)
+    traces = [gaussian_moments(60, 4, counts=counts, seed=seed).scatter.trace().item() for seed in range(300)]
+    assert stats.kstest(traces, stats.chi2(59 * 4).cdf).pvalue > 1e-3
+
+
 def test_wide_moments_have_as_many_directions_as_points_allow():
     found = gaussian_moments(8, 20, seed=1)
     squares = spectrum_from_moments(found).squares

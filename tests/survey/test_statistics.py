@@ -134,6 +134,16 @@ def test_moments_are_not_merged_where_too_many_numbers_would_be_held(monkeypatch
         torch.testing.assert_close(rest.moments.mean, statistics.points[~group].mean(dim=0))
 
 
+def test_a_spectrum_needs_no_moments():
+    # with fewer points than dimensions, or with moments that hold no scatter
+    for statistics in (Statistics(points_of("wide")), Statistics(points_of("plain"), order=1)):
+        for name in ("isoscore", "rankme"):
+            assert statistics.value(MEASURES[name]) == approx(
+                MEASURES[name].function(statistics.points).item()
+            )
+        assert "moments" not in statistics.__dict__
+
+
 def test_groups_that_hold_all_points():
     points = points_of("plain")[:100]
     dealt = torch.arange(100).remainder(GROUPS) == torch.arange(GROUPS)[:, None]

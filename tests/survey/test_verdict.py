@@ -115,7 +115,9 @@ def test_constant(fill, n):
 def test_constant_in_many_points_and_moments_of_order_one():
     # of a sample of them nothing else is known than that it coincides
     found = conescope.measure(torch.full((500, 8), -0.3), measures="mean_norm", sample=50, null=False)
-    assert said(found)[0] == "collapsed"
+    assert said(found) == ["collapsed"]
+    found = conescope.measure(torch.zeros(60, 8), measures="mean_norm", null=False)
+    assert said(found) == ["collapsed"]  # zero vectors have no cosine: it is told by their being equal
 
 
 def test_few_points_of_many_dimensions():
@@ -262,6 +264,25 @@ def test_what_chance_can_do_is_not_judged(name, value, inside, outside):
 def test_neighbors_of_a_small_sample_are_not_judged():
     assert "hubs" in titles(seen(antihubs=0.9, at_hand=50))
     assert "hubs" not in titles(seen(antihubs=0.9, at_hand=49))
+    apart = torch.cat([torch.zeros(1, 30), torch.eye(30)]).repeat_interleave(10, dim=0) + 0.01 * cloud(
+        310, 30
+    )
+    found = conescope.measure(apart, measures="antihubs", sample=40, intervals=False, null=False)
+    assert found.n >= 50 > found.sampled
+    assert "hubs" not in said(found)
+
+
+def test_rogue_dimensions_need_a_cosine_to_carry():
+    assert titles(seen(rogue_share=0.9, mean_cosine=beyond(0.1, -1))) == ["nothing stands out"]
+    assert titles(seen(rogue_share=0.9, mean_cosine=0.1)) == ["rogue dimensions"]
+
+
+def test_norms_are_not_blamed_for_zeros():
+    assert titles(seen(norm_variation=0.9, zeros=1)) == ["zero vectors"]
+
+
+def test_one_zero_vector():
+    assert said(conescope.measure(torch.zeros(1, 4), measures="drift")) == ["too few points", "zero vectors"]
 
 
 def test_gravest_first():

@@ -206,7 +206,7 @@ def _nearly(seen: Seen) -> Finding | None:
 
 
 def _zeros(seen: Seen) -> Finding | None:
-    if not seen.zeros or seen.coincident:
+    if not seen.zeros:
         return None
     return Finding(
         level="look",
