@@ -125,6 +125,20 @@ def test_float64_points_are_never_narrowed():
     assert torch.equal(moments(points, precision="single").scatter, moments(points).scatter)
 
 
+@pytest.mark.parametrize("cores", [1, 2, 3, 100])
+@pytest.mark.parametrize("n", [1, 6, 7, 20, 21, 22, 43, 44, 90])
+@pytest.mark.parametrize("order", [1, 2])
+def test_any_number_of_cores_gives_the_same_sums(monkeypatch, cores, n, order):
+    monkeypatch.setattr(module, "PANEL", 44)  # two pieces of three cores, and two rows
+    monkeypatch.setattr(module, "CACHED", 21)
+    monkeypatch.setattr(module, "GROUP", 2)
+    monkeypatch.setattr(module, "_careful", None)  # float32 does for these points
+    monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
+    points = normal(n, 3, dtype=torch.float32) + 0.5
+    found = moments(points, precision="single", order=order)
+    assert_same(found, truth(points), rtol=2e-6, resolution=found.resolution)
+
+
 @pytest.mark.usefixtures("small_panels")
 @pytest.mark.parametrize("order", [1, 2])
 def test_zero_vectors_do_not_make_single_precision_double(order, monkeypatch):

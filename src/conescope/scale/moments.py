@@ -27,9 +27,10 @@ from conescope._types import Covariance, Labels, Points, Scalar
 Precision = Literal["single", "double"]
 
 PANEL = 4096  # rows of one matrix product
-CACHED = 3 << 16  # numbers that stay in a core's cache while they are read twice
-GROUP = 32  # so many such pieces are summed before their norms are looked at
+CACHED = 1 << 18  # numbers that stay in a core's cache while they are read twice
+GROUP = 32  # pieces of each core that are summed before their norms are looked at
 SINGLE_RESOLUTION = 1e-6  # float32 products, summed in float64 over panels
+STRIP = 128  # columns of a product; what they give below the diagonal is known
 ORDINARY = 1e15  # norms up to this, and down to its inverse, have float32 squares
 SQUARABLE = 1e140  # the same for float64
 
@@ -170,10 +171,11 @@ class _Panel(NamedTuple):
 def _first_order(points: Points, single: bool, first: int) -> _Sums:
     n, d = points.shape
     height = max(CACHED // d, 1)
+    rows = GROUP * height * torch.get_num_threads()
     row_sum = direction_sum = torch.zeros(d, dtype=torch.float64, device=points.device)
     norms: list[Tensor] = []
-    for start in range(0, n, GROUP * height):
-        group = points[start : start + GROUP * height]
+    for start in range(0, n, rows):
+        group = points[start : start + rows]
         swift = _swift(group) if single else None
         careful = range(0, len(group), height) if swift is None else ()
         rest = (_careful(group[at : at + height], single, first + start + at) for at in careful)
@@ -188,8 +190,10 @@ def _second_order(points: Points, single: bool, first: int) -> _Sums:
     shift = _rough_mean(points[:PANEL], single)
     mean = shift.double()
     direction_sum = square_sum = torch.zeros(d, dtype=torch.float64, device=points.device)
-    scatter = torch.zeros(d, d, dtype=torch.float64, device=points.device)
+    products = torch.zeros(d, d, dtype=torch.float64, device=points.device)
     norms: list[Tensor] = []
+    own: list[Tensor] = []
+    between: list[Tensor] = []
     for start in range(0, n, PANEL):
         panel = points[start : start + PANEL]
         narrow = single and float(shift.abs().amax()) < ORDINARY
@@ -198,15 +202,19 @@ def _second_order(points: Points, single: bool, first: int) -> _Sums:
         assert part.shifted is not None  # since there is a shift
         assert part.direction_square_sum is not None
         norms.append(part.norms.double())
+        products = _plus_product(products, part.shifted)
         rows = len(panel)
         offset = part.row_sum.double() / rows
         step = shift.double() - mean + offset  # from that mean to the mean of these rows
-        own, between = offset * rows**0.5, step * (start * rows / (start + rows)) ** 0.5
-        scatter = _product(part.shifted).add_(scatter).addr_(own, own, alpha=-1).addr_(between, between)
+        own.append(offset * rows**0.5)
+        between.append(step * (start * rows / (start + rows)) ** 0.5)
         mean = mean + step * (rows / (start + rows))
         shift = mean.detach().to(shift.dtype)
         direction_sum = direction_sum + part.direction_sum
         square_sum = square_sum + part.direction_square_sum
+    away, inward = torch.stack(between), torch.stack(own)
+    upper = products + away.T @ away - inward.T @ inward
+    scatter = upper.triu() + upper.triu(1).T
     return _Sums(torch.cat(norms), mean, direction_sum, scatter, square_sum)
 
 
@@ -218,29 +226,50 @@ def _swift(panel: Points, shift: Float[Tensor, " d"] | None = None) -> _Panel | 
     if panel.requires_grad:
         return None
     n, d = panel.shape
-    height = min(max(CACHED // d, 1), n)
-    pieces = torch.split(panel, height)
     norms = panel.new_empty(n, dtype=torch.float32)
-    sums = panel.new_empty(len(pieces), 2, d, dtype=torch.float32)
-    weights = panel.new_ones(2, height, dtype=torch.float32)
-    shifted = square_sums = None
-    if shift is not None:
-        shifted, square_sums = norms.new_empty(n, d), torch.empty_like(sums[:, 0])
-    for at, (piece, length) in enumerate(zip(pieces, torch.split(norms, height), strict=True)):
-        weights, rows = weights[:, : len(piece)], piece.float()
-        torch.linalg.vector_norm(rows, dim=1, out=length)
-        inverse = torch.reciprocal(length, out=weights[1])
-        torch.mm(weights, rows, out=sums[at])
-        if shift is not None and shifted is not None and square_sums is not None:
-            torch.mv(rows.square().T, inverse.square(), out=square_sums[at])
-            less = torch.sub(rows, shift, out=shifted[at * height : at * height + len(piece)])
-            torch.sum(less, dim=0, out=sums[at, 0])
+    shifted = None if shift is None else norms.new_empty(n, d)
+    sums = norms.new_zeros(3, d, dtype=torch.float64)
+    height = max(CACHED // d, 1)
+    cores = max(min(torch.get_num_threads(), n // height), 1)
+    end = n - n % (cores * height)
+    for rows, each in ((slice(0, end), (cores, height)), (slice(end, n), (1, n - end))):
+        if rows.start < rows.stop:
+            less = None if shifted is None else shifted[rows].view(-1, *each, d)
+            sums += _swept(panel[rows].view(-1, *each, d), norms[rows].view(-1, *each), shift, less)
     low, high = (float(end) for end in norms.aminmax())
     if not (low > 1 / ORDINARY and high < ORDINARY):  # so for NaN, too
         return None
-    row_sum, direction_sum = sums.sum(dim=0, dtype=torch.float64)
-    squares = None if square_sums is None else square_sums.sum(dim=0, dtype=torch.float64)
-    return _Panel(norms, row_sum, direction_sum, shifted, squares)
+    return _Panel(norms, sums[0], sums[1], shifted, None if shift is None else sums[2])
+
+
+def _swept(
+    points: Float[Tensor, "pieces cores height d"],
+    norms: Float[Tensor, "pieces cores height"],
+    shift: Float[Tensor, " d"] | None,
+    shifted: Float[Tensor, "pieces cores height d"] | None,
+) -> Float[Tensor, "3 d"]:
+    """Fill in norms and, with a shift, rows less the shift; return three sums in float64.
+
+    Of rows (less the shift), of directions, and with a shift of their squares. Each core sums up rows of
+    which it has taken the norm, so that they are in its cache.
+    """
+    pieces, cores, height, d = points.shape
+    weights = norms.new_ones(cores, 2, height)
+    inverse = weights[:, 1]
+    sums = norms.new_zeros(pieces, cores, 2, d)
+    squares = norms.new_zeros(pieces, d)
+    for at, (piece, length, total) in enumerate(zip(points, norms, sums, strict=True)):
+        rows = piece.float()
+        torch.linalg.vector_norm(rows, dim=2, out=length)
+        torch.reciprocal(length, out=inverse)
+        torch.bmm(weights, rows, out=total)
+        if shift is not None and shifted is not None:
+            square = rows.square().flatten(0, 1)
+            torch.mv(square.T, inverse.square().flatten(), out=squares[at])
+            less = torch.sub(rows, shift, out=shifted[at])
+            torch.sum(less, dim=1, out=total[:, 0])
+    both = sums.sum(dim=(0, 1), dtype=torch.float64)
+    return torch.cat([both, squares.sum(dim=0, dtype=torch.float64)[None]])
 
 
 def _careful(panel: Points, single: bool, first: int, shift: Float[Tensor, " d"] | None = None) -> _Panel:
@@ -302,12 +331,13 @@ def _inverse(length: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     return torch.where(length > 0, 1 / torch.where(length > 0, length, 1), 0)
 
 
-def _product(rows: Points) -> Covariance:
-    """Return rows^T rows in float64; on the CPU through NumPy, whose BLAS halves a symmetric product."""
-    if rows.requires_grad or rows.device.type != "cpu":
-        return (rows.T @ rows).double()
-    matrix = rows.numpy()
-    return torch.from_numpy(matrix.T @ matrix).double()
+def _plus_product(products: Covariance, rows: Float[Tensor, "n d"]) -> Covariance:
+    """Return products + rows^T rows; without a gradient, in place and above the diagonal only."""
+    if rows.requires_grad:
+        return products + rows.T @ rows
+    for left in range(0, rows.shape[1], STRIP):
+        products[left : left + STRIP, left:] += rows[:, left : left + STRIP].T @ rows[:, left:]
+    return products
 
 
 def _class_moments(
