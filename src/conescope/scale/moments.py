@@ -30,6 +30,7 @@ PANEL = 4096  # rows of one matrix product
 CACHED = 1 << 18  # numbers that stay in a core's cache while they are read twice
 GROUP = 32  # pieces of each core that are summed before their norms are looked at
 SINGLE_RESOLUTION = 1e-6  # float32 products, summed in float64 over panels
+STRIDE = 8  # of so many rows of a first panel one is asked where the panel lies
 STRIP = 128  # columns of a product; what they give below the diagonal is known
 ORDINARY = 1e15  # norms up to this, and down to its inverse, have float32 squares
 SQUARABLE = 1e140  # the same for float64
@@ -187,7 +188,7 @@ def _first_order(points: Points, single: bool, first: int) -> _Sums:
 
 def _second_order(points: Points, single: bool, first: int) -> _Sums:
     n, d = points.shape
-    shift = _rough_mean(points[:PANEL], single)
+    shift = _rough_mean(points[:PANEL:STRIDE] if n > PANEL else points, single)
     mean = shift.double()
     direction_sum = square_sum = torch.zeros(d, dtype=torch.float64, device=points.device)
     products = torch.zeros(d, d, dtype=torch.float64, device=points.device)
