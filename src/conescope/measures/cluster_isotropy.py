@@ -25,16 +25,16 @@ manifolds", ICLR; silhouettes: Rousseeuw (1987).
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from numpy.typing import NDArray
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from conescope._types import Labels, Points, Scalar
 from conescope.measures.centering import centered, centered_within
+from conescope.measures.copies import distinct_rows
 from conescope.measures.cosine import mean_cosine
 
 CLUSTERS = range(2, 16)
@@ -91,7 +91,7 @@ def cluster_isotropy_estimate(
     size = rows.abs().amax() if len(rows) else rows.new_zeros(())
     rows = rows / torch.where(size > 0, size, 1)
     centers, silhouette = _best_centers(_sample(rows, seed), sorted(set(clusters)), seed)
-    labels = _nearest(rows, torch.from_numpy(centers).to(rows.device))
+    labels = _nearest(rows, centers)
     spread = centered_within(rows, labels)
     away = spread.abs().amax(dim=1, keepdim=True) > ROUNDING
     return ClusterIsotropy(
@@ -102,35 +102,33 @@ def cluster_isotropy_estimate(
     )
 
 
-def _sample(rows: Points, seed: int) -> NDArray[np.float64]:
+def _sample(rows: Points, seed: int) -> Float[Tensor, "sample d"]:
     """Return at most SAMPLE rows, in an order that depends on where they are and not on where they stand."""
-    array = rows.cpu().numpy()
     random = np.random.default_rng(seed)
-    distances = np.linalg.norm(array, axis=1).round(DIGITS)
-    ties = array @ random.normal(size=array.shape[1])
-    order = np.lexsort((ties, distances))
+    ties = rows @ torch.from_numpy(random.normal(size=rows.shape[1])).to(rows)
+    order = ties.argsort(stable=True)
+    distances = torch.linalg.vector_norm(rows, dim=1).round(decimals=DIGITS)
+    order = order[distances[order].argsort(stable=True)]
     if len(order) > SAMPLE:
-        order = order[np.sort(random.choice(len(order), SAMPLE, replace=False))]
-    chosen: NDArray[np.float64] = array[order]
-    return chosen
+        drawn = np.sort(random.choice(len(order), SAMPLE, replace=False))
+        order = order[torch.from_numpy(drawn).to(order.device)]
+    return rows[order]
 
 
 def _best_centers(
-    sample: NDArray[np.float64], clusters: Sequence[int], seed: int
-) -> tuple[NDArray[np.float64], float]:
+    sample: Points, clusters: Sequence[int], seed: int
+) -> tuple[Float[Tensor, "centers d"], float]:
     """Return the centers with the best silhouette, and the silhouette; one center if it is not clear."""
-    from scipy.spatial.distance import pdist, squareform
-
-    one = np.zeros((1, sample.shape[1]))
-    best, silhouette = one, math.nan
-    if len(sample) < 3 or not sample.any():
+    one, silhouette = sample.new_zeros(1, sample.shape[1]), math.nan
+    best = one
+    if len(sample) < 3 or not bool(sample.any()):
         return one, silhouette
-    distances = squareform(pdist(sample))
-    distinct = len(sample) - int(np.triu(distances == 0, 1).any(axis=0).sum())
-    for k in clusters:
-        if k > distinct or k >= len(sample):  # a silhouette needs a cluster of two
-            break
-        found = _k_means(sample, k, seed)
+    distinct = len(distinct_rows(sample)[0])
+    filled = [k for k in clusters if k <= distinct and k < len(sample)]  # a silhouette needs a cluster of two
+    distances = torch.cdist(sample, sample, compute_mode="donot_use_mm_for_euclid_dist")
+    starts = _starts(distances, max(filled, default=1), seed)
+    for k in filled:
+        found = _k_means(sample, sample[starts[:, :k]])
         if found is None:
             continue
         centers, labels = found
@@ -140,40 +138,59 @@ def _best_centers(
     return (best if silhouette >= CLEAR else one), silhouette
 
 
+def _starts(distances: Float[Tensor, "n n"], k: int, seed: int) -> Int64[Tensor, "starts k"]:
+    """Return STARTS choices of k distinct points by k-means++; the first of a choice serve fewer clusters."""
+    random = torch.from_numpy(np.random.default_rng(seed).random((k, STARTS))).to(distances)
+    chosen = [(random[0] * len(distances)).long()]
+    nearest = distances[chosen[0]].square()
+    for share in random[1:]:
+        sums = nearest.cumsum(dim=1)
+        found = torch.searchsorted(sums, (share * sums[:, -1])[:, None], right=True)[:, 0]
+        last = (nearest > 0).long().cumsum(dim=1).argmax(dim=1)  # where rounding runs beyond the sum
+        chosen.append(torch.minimum(found, last))
+        nearest = torch.minimum(nearest, distances[chosen[-1]].square())
+    return torch.stack(chosen, dim=1)
+
+
 def _k_means(
-    sample: NDArray[np.float64], k: int, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.integer[Any]]] | None:
-    """Return centers and labels of the start with the least spread; None if all starts lost a cluster."""
-    from scipy.cluster.vq import ClusterError, kmeans2
+    sample: Points, starts: Float[Tensor, "starts k d"]
+) -> tuple[Float[Tensor, "k d"], Int64[Tensor, " n"]] | None:
+    """Return centers and labels of the start with the least spread; None if all starts lost a cluster.
 
-    random = np.random.default_rng(seed)
-    best, least = None, math.inf
-    for _ in range(STARTS):
-        try:
-            centers, labels = kmeans2(sample, k, iter=STEPS, minit="++", missing="raise", rng=random)
-        except ClusterError:  # a step emptied a cluster
-            continue
-        spread = float(np.square(sample - centers[labels]).sum())
-        if len(np.unique(labels)) == k and spread < least:
-            best, least = (centers, labels), spread
-    return best
+    All starts go on together, so that each step is two matrix products.
+    """
+    count, k, d = starts.shape
+    centers = starts
+    lost = torch.zeros(count, dtype=torch.bool, device=sample.device)
+    for step in range(STEPS + 1):
+        products = (sample @ centers.reshape(count * k, d).T).reshape(len(sample), count, k)
+        squares = centers.square().sum(dim=2) - 2 * products  # and the square of the point, the same for all
+        nearest, labels = squares.min(dim=2)
+        members = torch.nn.functional.one_hot(labels, k).to(sample.dtype)
+        sizes = members.sum(dim=0)
+        lost |= (sizes == 0).any(dim=1)
+        if step < STEPS:
+            sums = (members.reshape(len(sample), count * k).T @ sample).reshape(count, k, d)
+            centers = sums / sizes.clamp(min=1)[:, :, None]
+    if bool(lost.all()):
+        return None
+    best = torch.where(lost, math.inf, nearest.sum(dim=0)).argmin()
+    return centers[best], labels[:, best]
 
 
-def _mean_silhouette(distances: NDArray[np.float64], labels: NDArray[np.integer[Any]]) -> float:
+def _mean_silhouette(distances: Float[Tensor, "n n"], labels: Int64[Tensor, " n"]) -> float:
     """Return the mean of (b - a) / max(a, b): mean distances to the own cluster, and to the nearest other.
 
     A point alone in its cluster has silhouette 0, and so has one at distance 0 from both.
     """
-    every = np.arange(len(labels))
-    sizes = np.bincount(labels)
-    means = distances @ np.eye(len(sizes))[labels]  # sums, so far
-    own = means[every, labels] / np.maximum(sizes[labels] - 1, 1)
-    means = means / sizes
-    means[every, labels] = np.inf
-    other = means.min(axis=1)
-    larger = np.maximum(own, other)
-    silhouettes = np.where(larger > 0, (other - own) / np.where(larger > 0, larger, 1), 0)
-    return float(np.where(sizes[labels] > 1, silhouettes, 0).mean())
+    members = torch.nn.functional.one_hot(labels).to(distances.dtype)
+    sizes = members.sum(dim=0)
+    sums = distances @ members
+    own = (sums * members).sum(dim=1) / (sizes[labels] - 1).clamp(min=1)
+    other = (sums / sizes).masked_fill(members.bool(), math.inf).amin(dim=1)
+    larger = torch.maximum(own, other)
+    silhouettes = torch.where(larger > 0, (other - own) / torch.where(larger > 0, larger, 1), 0)
+    return float(torch.where(sizes[labels] > 1, silhouettes, 0).mean())
 
 
 def _nearest(rows: Points, centers: Float[Tensor, "k d"]) -> Labels:
