@@ -20,6 +20,8 @@ def check_points(points: Tensor, *, batched: bool = False) -> None:
 
 def check_finite(points: Tensor, *, first: int = 0) -> None:
     """Raise ValueError that names the first row holding NaN or infinity; rows are counted from `first`."""
+    if points.numel() == 0 or bool(torch.isfinite(torch.stack(torch.aminmax(points.detach()))).all()):
+        return  # one pass and no copy: the least and the greatest are finite only if all are
     finite = torch.isfinite(points).all(dim=-1).reshape(-1)
     if not finite.all():
         bad = int((~finite).sum())

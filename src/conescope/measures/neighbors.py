@@ -23,8 +23,8 @@ from conescope._types import Points
 from conescope.measures.centering import in_double
 
 NEIGHBORS = 20  # as many as any row of the table asks for
-SPARE = 12
-BLOCK = 1 << 24  # distances held at a time
+SPARE = 6
+BLOCK = 1 << 23  # distances held at a time
 GATHERED = 1 << 17  # coordinates of neighbors held at a time
 GROUP = 16  # distances of which only the groups with the least are looked at one by one
 
@@ -100,8 +100,11 @@ def _candidates(
     growth = (d + 2) * roundoff / (1 - (d + 2) * roundoff)
     lengths, found, unsure = [], [], []
     offsets = squares.to(dtype)
-    for part in torch.split(queries, max(BLOCK // n, 1)):
-        products = torch.add(offsets, narrow[part] @ narrow.T, alpha=-2)
+    height = max(BLOCK // n, 1)
+    held = narrow.new_empty(min(height, len(queries)), n)
+    for part in torch.split(queries, height):
+        products = torch.mm(narrow[part], narrow.T, out=held[: len(part)])
+        torch.add(offsets, products, alpha=-2, out=products)
         products[torch.arange(len(part), device=part.device), part] = torch.inf
         reached, indices = _least(products, min(k + SPARE, n - 1))
         indices = indices.sort(dim=1).values  # ties go to the lower index: the next sort is stable

@@ -31,7 +31,7 @@ CACHED = 1 << 18  # numbers that stay in a core's cache while they are read twic
 GROUP = 32  # pieces of each core that are summed before their norms are looked at
 SINGLE_RESOLUTION = 1e-6  # float32 products, summed in float64 over panels
 STRIDE = 8  # of so many rows of a first panel one is asked where the panel lies
-STRIP = 128  # columns of a product; what they give below the diagonal is known
+STRIP = 256  # columns of a product; what they give below the diagonal is known
 ORDINARY = 1e15  # norms up to this, and down to its inverse, have float32 squares
 SQUARABLE = 1e140  # the same for float64
 

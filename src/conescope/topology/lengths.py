@@ -1,0 +1,64 @@
+"""Lengths of edges, differentiable in their end points.
+
+A bar's death is the length of one edge, so its gradient touches two points: the unit vector from one to
+the other, with both signs. Nothing of size n x n is kept for backward.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from conescope._types import Points
+
+
+def edge_lengths(points: Points, edges: Int64[Tensor, "edges 2"]) -> Float[Tensor, " edges"]:
+    """Return the length of each edge (u, v) between rows of the points: float64 for float64, else float32.
+
+    An edge of length zero has gradient zero. The gradient has a gradient.
+
+    >>> edge_lengths(torch.tensor([[0.0, 0.0], [3.0, 4.0]]), torch.tensor([[0, 1]]))
+    tensor([5.])
+    """
+    wide = points if points.dtype == torch.float64 else points.float()
+    lengths: Float[Tensor, " edges"] = _EdgeLengths.apply(wide, edges)[0]
+    return lengths
+
+
+class _EdgeLengths(torch.autograd.Function):
+    """Gather, subtract, norm; backward scatters unit vectors with two `index_add`."""
+
+    @staticmethod
+    def forward(points: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
+        differences = _differences(points, edges)
+        unit = _unit(points)
+        return torch.linalg.vector_norm(differences / unit, dim=1) * unit, differences
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(*inputs, *output)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None]:
+        points, edges, lengths, differences = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a gradient of this gradient is wanted: it starts at the points
+            differences = _differences(points, edges)
+            lengths = edge_lengths(points, edges)
+        apart = lengths > 0
+        pull = differences * torch.where(apart, grad / torch.where(apart, lengths, 1), 0)[:, None]
+        moved = torch.zeros_like(points).index_add(0, edges[:, 0], pull)
+        return moved.index_add(0, edges[:, 1], pull, alpha=-1), None
+
+
+def _differences(points: Tensor, edges: Tensor) -> Tensor:
+    return points.index_select(0, edges[:, 0]) - points.index_select(0, edges[:, 1])
+
+
+def _unit(points: Tensor) -> Tensor:
+    """Return a power of two in which squares of lengths neither overflow nor, above rounding, vanish."""
+    largest = points.detach().abs().amax() if points.numel() else points.new_ones(())
+    far = 60 if points.dtype == torch.float32 else 500
+    exponent = (torch.frexp(largest).exponent - far).to(points.dtype)
+    return torch.where(largest > 0, torch.exp2(exponent), 1)
