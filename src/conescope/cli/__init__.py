@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from conescope.cli.barcode import barcode
 from conescope.cli.check import check
 from conescope.cli.compare import compare
 from conescope.cli.demo import demo
@@ -26,7 +27,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for command in (measure, check, compare, scan, merge, finetune, report, demo):
+for command in (measure, check, compare, barcode, scan, merge, finetune, report, demo):
     app.command()(command)
 
 

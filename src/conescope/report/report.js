@@ -40,11 +40,25 @@
   const hiddenGroups = (plot) =>
     [...plot.closest("section").querySelectorAll("[data-group][aria-pressed=false]")].map((b) => b.dataset.group);
 
+  // The longest `kept` bars take the color of those that count. Traces go longest bar first and hold
+  // `meta` entries a bar.
+  const counted = (traces, kept) =>
+    traces.flatMap((trace) =>
+      [["var(--unselected)", kept, undefined], ["var(--selected)", 0, kept]].map(([paint, first, end]) => {
+        const part = { ...trace };
+        for (const key of ["x", "y", "customdata"]) {
+          if (trace[key]) part[key] = trace[key].slice(first * trace.meta, end && end * trace.meta);
+        }
+        for (const key of ["line", "marker"]) if (trace[key]) part[key] = { ...trace[key], color: paint };
+        return part;
+      }),
+    );
+
   const draw = (plot) => {
     const figure = figures[plot.dataset.figure];
     const view = figure.views[Number(plot.dataset.view)];
     const hidden = hiddenGroups(plot);
-    const data = resolve(view.data);
+    const data = resolve(plot.dataset.kept ? counted(view.data, Number(plot.dataset.kept)) : view.data);
     for (const trace of data) trace.visible = !hidden.includes(trace.legendgroup);
     const layout = resolve(merge(figure.layout, view.layout));
     layout.font = { family: getComputedStyle(document.body).fontFamily, color: color("var(--ink)") };
@@ -83,6 +97,36 @@
     };
     select.addEventListener("change", show);
     show(); // a reloaded page may come back with the choices it was left with
+  }
+  // How many bars count: a rule says it, or the reader, with a slider.
+  const rule = document.getElementById("rule");
+  if (rule) {
+    const slider = document.getElementById("kept");
+    const said = document.getElementById("counted");
+    const rules = JSON.parse(rule.dataset.rules);
+    const entropies = JSON.parse(slider.dataset.entropies); // of the longest 0, 1, 2, ... bars
+    let next = 0;
+    const count = ({ kept, entropy, relative_entropy: relative }) => {
+      said.querySelector("[data-kept]").textContent = kept;
+      said.querySelector("[data-entropy]").textContent = entropy.toFixed(4);
+      said.querySelector("[data-relative]").textContent = relative.toFixed(4);
+      for (const plot of plots) plot.dataset.kept = kept;
+      cancelAnimationFrame(next); // a slider moves faster than thousands of bars are drawn
+      next = requestAnimationFrame(() => plots.filter((plot) => plot.data).forEach(draw));
+    };
+    const byRule = () => {
+      if (!rules[rule.value]) return byHand();
+      slider.value = rules[rule.value].kept; // the slider ends where the drawing does
+      count(rules[rule.value]);
+    };
+    const byHand = () => {
+      const kept = Number(slider.value);
+      rule.value = "by hand";
+      count({ kept, entropy: entropies[kept], relative_entropy: kept > 1 ? entropies[kept] / Math.log(kept) : 0 });
+    };
+    rule.addEventListener("change", byRule);
+    slider.addEventListener("input", byHand);
+    byRule();
   }
   for (const entry of document.querySelectorAll("[data-group]")) {
     entry.addEventListener("click", () => {

@@ -1,11 +1,13 @@
 """Results are values: frozen models that write and read themselves as JSON. Reports read nothing else."""
 
+from conescope.results.barcode import Barcode, SelectedBars
 from conescope.results.comparison import ComparedValue, Comparison
 from conescope.results.finetuning import Arm, Bars, Difference, FineTuning, Map, Run, Snapshot
 from conescope.results.measurement import Finding, MeasuredValue, Measurement
 
 __all__ = [
     "Arm",
+    "Barcode",
     "Bars",
     "ComparedValue",
     "Comparison",
@@ -16,5 +18,6 @@ __all__ = [
     "MeasuredValue",
     "Measurement",
     "Run",
+    "SelectedBars",
     "Snapshot",
 ]
