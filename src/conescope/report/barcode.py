@@ -7,8 +7,6 @@ from statistics import median
 from textwrap import wrap
 from typing import Any, NamedTuple
 
-import torch
-
 from conescope._files import write_text
 from conescope.report.drawing import LABEL_LENGTH, Figure, Json, View, axis, label, layout, rounded, shortened
 from conescope.report.html import _render
@@ -198,6 +196,8 @@ class _Merge(NamedTuple):
 
 def _laid_out(result: Barcode, drawn: int) -> tuple[list[_Merge], list[int], dict[int, _Node]]:
     """Return the highest merges, highest first, the clusters at the ends of the drawing, and their places."""
+    import torch  # here, so that reports of other results load without it
+
     from conescope.topology.dendrogram import linkage_of_edges
 
     linkage = linkage_of_edges(
