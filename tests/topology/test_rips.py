@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 from torch.testing import assert_close
 
 from conescope.topology import h0_barcode, h0_edges, h0_lengths
-from conescope.topology.rips import spanning_trees
+from conescope.topology.trees import spanning_trees
 from tests.reference.spanning import is_tree, kruskal_edges, prim_lengths
 from tests.topology.clouds import KINDS
 

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from conescope._check import check_labels, check_points
 from conescope._types import Labels, Points, Scalar
 from conescope.topology.entropy import entropy_of_shares
-from conescope.topology.rips import spanning_trees
 from conescope.topology.selection import Rule, check_rule, features
+from conescope.topology.trees import spanning_trees
 
 
 class PersistentEntropyTerms(NamedTuple):

@@ -32,9 +32,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from conescope._copies import distinct_rows
 from conescope._types import Labels, Points, Scalar
 from conescope.measures.centering import centered, centered_within
-from conescope.measures.copies import distinct_rows
 from conescope.measures.cosine import mean_cosine
 
 CLUSTERS = range(2, 16)

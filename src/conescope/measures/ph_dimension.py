@@ -27,9 +27,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from conescope import topology
+from conescope._copies import distinct_rows
 from conescope._types import Points, Scalar
 from conescope.measures.centering import centered
-from conescope.measures.copies import distinct_rows
 
 LARGEST = 512
 STEPS = 7  # sizes

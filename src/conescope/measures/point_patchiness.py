@@ -30,8 +30,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from conescope._copies import distinct_rows
 from conescope._types import Points, Scalar
-from conescope.measures.copies import distinct_rows
 from conescope.measures.eee import eee_from_spectrum
 from conescope.measures.quantization import Quantization, Quantizer, quantize
 from conescope.measures.spectrum import spectrum

@@ -26,10 +26,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from conescope._copies import distinct_rows
 from conescope._optional import require
 from conescope._types import Points
 from conescope.measures.centering import in_double
-from conescope.measures.copies import distinct_rows
 
 Quantizer: TypeAlias = Literal["product", "additive"]
 

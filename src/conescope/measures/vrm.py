@@ -142,7 +142,9 @@ def _principal_scores(rows: Points) -> Float[Tensor, "n k"]:
     values, vectors = values.flip(0), vectors.flip(1)
     holds = values > resolution
     if not gram.requires_grad:
-        return rows @ vectors[:, holds] if d <= n else vectors[:, holds] * values[holds].sqrt()
+        known: Float[Tensor, "n k"]
+        known = rows @ vectors[:, holds] if d <= n else vectors[:, holds] * values[holds].sqrt()
+        return known
     gaps = values[holds] - values[:, None]
     apart = gaps.abs() > resolution
     turn = torch.where(apart, 1 / torch.where(apart, gaps, 1), 0)

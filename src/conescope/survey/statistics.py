@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from conescope._copies import distinct_rows
 from conescope._types import Labels, Lengths, Points
 from conescope.measures.cluster_isotropy import ClusterIsotropy, cluster_isotropy_estimate
-from conescope.measures.copies import distinct_rows
 from conescope.measures.neighbors import NEIGHBORS, Neighbors, neighbors
 from conescope.measures.persistent_entropy import bars
 from conescope.measures.quantization import Quantization, quantize

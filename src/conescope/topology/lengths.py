@@ -22,17 +22,17 @@ def edge_lengths(points: Points, edges: Int64[Tensor, "edges 2"]) -> Float[Tenso
     tensor([5.])
     """
     wide = points if points.dtype == torch.float64 else points.float()
-    lengths: Float[Tensor, " edges"] = _EdgeLengths.apply(wide, edges)[0]
+    lengths: Float[Tensor, " edges"] = _EdgeLengths.apply(wide, edges)[0]  # type: ignore[no-untyped-call]
     return lengths
 
 
 class _EdgeLengths(torch.autograd.Function):
-    """Gather, subtract, norm; backward scatters unit vectors with two `index_add`."""
+    """Gather, subtract, norm; backward adds pulls to the end points with two `index_add`."""
 
     @staticmethod
     def forward(points: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
         differences = _differences(points, edges)
-        unit = _unit(points)
+        unit = _unit(differences)
         return torch.linalg.vector_norm(differences / unit, dim=1) * unit, differences
 
     @staticmethod
@@ -44,8 +44,7 @@ class _EdgeLengths(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None]:
         points, edges, lengths, differences = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of this gradient is wanted: it starts at the points
-            differences = _differences(points, edges)
-            lengths = edge_lengths(points, edges)
+            differences, lengths = _differences(points, edges), edge_lengths(points, edges)
         apart = lengths > 0
         pull = differences * torch.where(apart, grad / torch.where(apart, lengths, 1), 0)[:, None]
         moved = torch.zeros_like(points).index_add(0, edges[:, 0], pull)
@@ -56,9 +55,11 @@ def _differences(points: Tensor, edges: Tensor) -> Tensor:
     return points.index_select(0, edges[:, 0]) - points.index_select(0, edges[:, 1])
 
 
-def _unit(points: Tensor) -> Tensor:
-    """Return a power of two in which squares of lengths neither overflow nor, above rounding, vanish."""
-    largest = points.detach().abs().amax() if points.numel() else points.new_ones(())
-    far = 60 if points.dtype == torch.float32 else 500
-    exponent = (torch.frexp(largest).exponent - far).to(points.dtype)
-    return torch.where(largest > 0, torch.exp2(exponent), 1)
+def _unit(differences: Tensor) -> Tensor:
+    """Return a power of two for all of them, in which squares do not overflow and vanish only when tiny."""
+    if differences.numel() == 0:
+        return differences.new_ones(())
+    low, high = torch.aminmax(differences.detach())
+    exponent = torch.frexp(torch.maximum(-low, high)).exponent
+    far, least = (50, -126) if differences.dtype == torch.float32 else (450, -1022)
+    return torch.exp2((exponent - far).clamp(min=least).to(differences.dtype))

@@ -8,42 +8,130 @@ The tree is chosen without gradient; the lengths are then computed again from th
 end points, and only these carry the gradient, so nothing of size n x n is kept for backward. A bar of
 length zero (coincident points) is kept and gets gradient zero.
 
-How exact: the tree is chosen from float64 products of centered points, which tell distances apart
-down to about 1e-7 of the radius of the cloud, hence for float16, bfloat16 and float32 points about as
-well as their coordinates do. Lengths have the rounding of a difference and a norm, nothing else.
+How exact: small clouds are compared by float64 products of centered points, which tell distances apart
+down to about 1e-7 of the radius of the cloud. For larger ones products of less precision choose the
+pairs that may matter, with a margin that is proven to be enough, and those are compared by their
+differences. Lengths have the rounding of a difference and a norm, nothing else.
 
-The memory is that of a few n x n matrices in float64: 128 MiB each at n = 4096.
+Memory: of a small cloud a few n x n matrices; up to 6000 points one in float32, 150 MB; above, the
+points a few times over, and blocks of distances.
+
+All functions take, besides the points,
+
+    groups    a label for each point: every group is a cloud of its own
+    metric    "euclidean"; "cosine", 1 - cosine of the angle; "precomputed", the points are distances (n, n)
+    exact     False: of a cloud of more than 6000 points only a spanning tree of short edges. Then the k-th
+              shortest bar is at least as long as the true one, so their sum is an upper bound.
+    progress  a function that is told, while one large cloud is worked on, the share that is done
+
+One cloud (n, d) or a batch (batch, n, d) gives a tensor. Groups give a tuple of tensors, by ascending
+label, and a list of clouds of any sizes gives a tuple in its order.
 """
 
+from collections.abc import Sequence
+from typing import TypeAlias, overload
+
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
-from conescope._check import check_finite, check_points
-from conescope._types import Barcode, Clouds, Edges, Lengths
-from conescope.topology.spanning import minimum_spanning_edges
+from conescope._types import Barcode, Clouds, Edges, Labels, Lengths, Points
+from conescope.topology.filtration import Metric, Tree, grouped_trees, tree, tree_of_each
+from conescope.topology.light import Progress
+
+Ragged: TypeAlias = Sequence[Points]  # clouds of any sizes, of one dimension
 
 
-def h0_edges(points: Clouds) -> Edges:
+@overload
+def h0_edges(
+    points: Clouds,
+    *,
+    groups: None = None,
+    metric: Metric = "euclidean",
+    exact: bool = True,
+    progress: Progress | None = None,
+) -> Edges: ...
+@overload
+def h0_edges(
+    points: Points,
+    *,
+    groups: Labels,
+    metric: Metric = "euclidean",
+    exact: bool = True,
+    progress: Progress | None = None,
+) -> tuple[Edges, ...]: ...
+@overload
+def h0_edges(
+    points: Ragged,
+    *,
+    groups: None = None,
+    metric: Metric = "euclidean",
+    exact: bool = True,
+    progress: Progress | None = None,
+) -> tuple[Edges, ...]: ...
+def h0_edges(
+    points: Clouds | Ragged,
+    *,
+    groups: Labels | None = None,
+    metric: Metric = "euclidean",
+    exact: bool = True,
+    progress: Progress | None = None,
+) -> Edges | tuple[Edges, ...]:
     """Return the edges of the minimum spanning tree: (n - 1, 2) pairs u < v, ascending by length.
 
-    Points of shape (batch, n, d) give (batch, n - 1, 2). Ties are broken by the smaller pair, so the
-    answer is one and the same on every device. Without two points there is no edge.
+    Points of shape (batch, n, d) give (batch, n - 1, 2); edges of groups are numbers of rows of all points.
+    Of equal lengths the smaller pair comes first, and among edges that could be exchanged for each other
+    the choice depends on the points alone (the smallest pair, up to 6000 points). Without two points there
+    is no edge.
 
     Raises:
-        ValueError: if a point is not finite (the row is named), or the shape is not that of points.
+        ValueError: if a point is not finite or, for cosines, zero (the row is named), or the shape is not
+        that of
+            points, or distances are not symmetric or negative.
 
     >>> h0_edges(torch.tensor([[0.0], [7.0], [1.0], [3.0]]))
     tensor([[0, 2],
             [2, 3],
             [1, 3]])
     """
-    edges, lengths = _tree(points)
-    order = lengths.detach().argsort(dim=-1, stable=True)
-    return edges.gather(-2, order[..., None].expand_as(edges))
+    found = _trees(points, groups, metric, exact, progress)
+    return found.edges if isinstance(found, Tree) else tuple(each.edges for each in found)
 
 
-def h0_lengths(points: Clouds) -> Lengths:
+@overload
+def h0_lengths(
+    points: Clouds,
+    *,
+    groups: None = None,
+    metric: Metric = "euclidean",
+    exact: bool = True,
+    progress: Progress | None = None,
+) -> Lengths: ...
+@overload
+def h0_lengths(
+    points: Points,
+    *,
+    groups: Labels,
+    metric: Metric = "euclidean",
+    exact: bool = True,
+    progress: Progress | None = None,
+) -> tuple[Lengths, ...]: ...
+@overload
+def h0_lengths(
+    points: Ragged,
+    *,
+    groups: None = None,
+    metric: Metric = "euclidean",
+    exact: bool = True,
+    progress: Progress | None = None,
+) -> tuple[Lengths, ...]: ...
+def h0_lengths(
+    points: Clouds | Ragged,
+    *,
+    groups: Labels | None = None,
+    metric: Metric = "euclidean",
+    exact: bool = True,
+    progress: Progress | None = None,
+) -> Lengths | tuple[Lengths, ...]:
     """Return the lengths of the n - 1 finite bars, ascending, differentiable in the points.
 
     Points of shape (batch, n, d) give (batch, n - 1). Bars of length zero are kept. float16 and
@@ -52,78 +140,73 @@ def h0_lengths(points: Clouds) -> Lengths:
     >>> h0_lengths(torch.tensor([[0.0], [7.0], [1.0], [3.0]]))
     tensor([1., 2., 4.])
     """
-    return _tree(points)[1].sort(dim=-1, stable=True).values.to(points.dtype)
+    found = _trees(points, groups, metric, exact, progress)
+    return found.lengths if isinstance(found, Tree) else tuple(each.lengths for each in found)
 
 
-def h0_barcode(points: Clouds) -> Barcode:
+@overload
+def h0_barcode(
+    points: Clouds,
+    *,
+    groups: None = None,
+    metric: Metric = "euclidean",
+    exact: bool = True,
+    progress: Progress | None = None,
+) -> Barcode: ...
+@overload
+def h0_barcode(
+    points: Points,
+    *,
+    groups: Labels,
+    metric: Metric = "euclidean",
+    exact: bool = True,
+    progress: Progress | None = None,
+) -> tuple[Barcode, ...]: ...
+@overload
+def h0_barcode(
+    points: Ragged,
+    *,
+    groups: None = None,
+    metric: Metric = "euclidean",
+    exact: bool = True,
+    progress: Progress | None = None,
+) -> tuple[Barcode, ...]: ...
+def h0_barcode(
+    points: Clouds | Ragged,
+    *,
+    groups: Labels | None = None,
+    metric: Metric = "euclidean",
+    exact: bool = True,
+    progress: Progress | None = None,
+) -> Barcode | tuple[Barcode, ...]:
     """Return the barcode: n rows (birth, death), finite bars ascending, the last row is (0, inf).
 
     No points, no bars: the shape is then (0, 2).
     """
-    deaths = h0_lengths(points)
-    if points.shape[-2] > 0:
+    found = _trees(points, groups, metric, exact, progress)
+    return _barcode(found) if isinstance(found, Tree) else tuple(_barcode(each) for each in found)
+
+
+def _barcode(found: Tree) -> Barcode:
+    deaths = found.lengths
+    if found.n > 0:
         deaths = torch.cat([deaths, deaths.new_full((*deaths.shape[:-1], 1), torch.inf)], dim=-1)
     return torch.stack([torch.zeros_like(deaths), deaths], dim=-1)
 
 
-def _tree(points: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the edges of each minimum spanning tree and their lengths, in the same order."""
-    check_points(points, batched=True)
-    check_finite(points)
-    clouds = points if points.ndim == 3 else points[None]
-    present = torch.ones(clouds.shape[:2], dtype=torch.bool, device=points.device)
-    edges, lengths = spanning_trees(clouds, present)
-    return (edges, lengths) if points.ndim == 3 else (edges[0], lengths[0])
-
-
-def spanning_trees(
-    clouds: Float[Tensor, "clouds n d"], present: Bool[Tensor, "clouds n"]
-) -> tuple[Edges, Float[Tensor, "clouds bars"]]:
-    """Return the minimum spanning tree of the present points of each padded cloud: edges and lengths.
-
-    Contents are not checked. A cloud of c points has c - 1 edges; the rest of its n - 1 rows are (0, 0)
-    with length 0 and no gradient. Lengths are float32, or float64 for float64 points.
-    """
-    clouds = clouds if clouds.dtype == torch.float64 else clouds.float()
-    count, n, d = clouds.shape
-    numbers = minimum_spanning_edges(_squared_distances(clouds.detach(), present))
-    numbers = numbers.masked_fill(numbers == n * n, 0)
-    edges = torch.stack([numbers // max(n, 1), numbers % max(n, 1)], dim=-1)
-
-    rows = edges + torch.arange(count, device=clouds.device)[:, None, None] * n
-    ends = clouds.reshape(count * n, d).index_select(0, rows.flatten()).reshape(*edges.shape, d)
-    differences = ends[:, :, 0] - ends[:, :, 1]
-    # a unit for each bar, as squares of very small or large lengths leave the range of float32
-    unit = _power_of_two(differences.detach(), dim=-1)
-    return edges, torch.linalg.vector_norm(differences / unit, dim=-1) * unit[..., 0]
-
-
-def _power_of_two(values: Tensor, dim: int | tuple[int, ...]) -> Tensor:
-    """Return the largest power of two up to the greatest magnitude: in this unit no square overflows.
-
-    Changing to it and back rounds nothing. Where all values are zero it is 1.
-    """
-    largest = values.abs().amax(dim=dim, keepdim=True)
-    return torch.where(largest > 0, largest / (2 * torch.frexp(largest).mantissa), 1)
-
-
-def _squared_distances(clouds: Tensor, present: Tensor) -> Tensor:
-    """Return float64 squared distances up to a common factor a cloud; infinity where a point is absent."""
-    # No step may round what is exact, so that equal distances stay equal: differences of points, a power of
-    # two as the unit, and a center of few digits.
-    inside = present[..., None]
-    points = clouds.double()
-    if points.shape[1] > 0:
-        first = present.int().argmax(dim=1)
-        points = points - points[torch.arange(len(points), device=points.device), first][:, None]
-        points = points.where(inside, 0)
-        points = points / _power_of_two(points, dim=(1, 2))
-        center = points.sum(dim=1, keepdim=True) / present.sum(dim=1).clamp(min=1)[:, None, None]
-        points = (points - center.bfloat16().double()).where(inside, 0)
-    squares = points.square().sum(dim=2)
-    distances = torch.baddbmm(squares[:, None, :], points, points.mT, alpha=-2)
-    distances += squares[:, :, None]
-    distances = torch.maximum(distances, distances.mT).clamp_(
-        min=0
-    )  # a product need not be symmetric to the bit
-    return distances.masked_fill_(~(present[:, :, None] & present[:, None, :]), torch.inf)
+def _trees(
+    points: Clouds | Ragged,
+    groups: Labels | None,
+    metric: Metric,
+    exact: bool,
+    progress: Progress | None,
+) -> Tree | list[Tree]:
+    if not isinstance(points, Tensor):
+        if groups is not None:
+            raise ValueError(
+                "groups are of one tensor of points; a list already says which cloud a point is in"
+            )
+        return tree_of_each(points, metric, exact, progress)
+    if groups is not None:
+        return grouped_trees(points, groups, metric, exact, progress)
+    return tree(points, metric, exact, progress)

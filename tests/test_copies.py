@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conescope.measures.copies import LEADING, distinct_rows
+from conescope._copies import LEADING, distinct_rows
 
 
 @given(n=st.integers(0, 30), d=st.integers(1, 9), levels=st.integers(1, 4), seed=st.integers(0, 2**31))

@@ -1,0 +1,167 @@
+"""Trees and their lengths for whatever holds clouds: one, a batch, a list, labelled points; by any metric."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, TypeAlias, get_args
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from conescope._check import check_finite, check_labels, check_points
+from conescope._types import Edges, Labels, Lengths, Points
+from conescope.topology.lengths import edge_lengths
+from conescope.topology.light import Progress
+from conescope.topology.spanning import minimum_spanning_edges
+from conescope.topology.trees import ALONE, padded_edges, spanning_edges
+
+Metric: TypeAlias = Literal["euclidean", "cosine", "precomputed"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+SYMMETRIC = 1e-6  # to which share of the greatest distance a matrix must be
+
+
+class Tree(NamedTuple):
+    """The minimum spanning tree of a cloud, ascending by length, of equal lengths the smaller pair first."""
+
+    edges: Edges
+    lengths: Lengths  # differentiable, in the number type of the points
+    n: int  # points of a cloud
+
+
+def tree(points: Tensor, metric: Metric, exact: bool, progress: Progress | None) -> Tree:
+    """Return the tree of one cloud (n, d), or the trees of a batch (clouds, n, d)."""
+    _check_metric(metric)
+    check_points(points, batched=True)
+    check_finite(points)
+    if metric == "precomputed":
+        return _of_matrices(points)
+    dtype, points = points.dtype, _on_sphere(points) if metric == "cosine" else points
+    if points.ndim == 2:
+        edges = spanning_edges(points, exact=exact, progress=progress)
+        return _ascending(edges, edge_lengths(points, edges), metric, len(points), dtype)
+    count, n, d = points.shape
+    if points.is_cpu and n >= ALONE and count > 0:
+        edges = torch.stack([spanning_edges(cloud, exact=exact, progress=progress) for cloud in points])
+    else:
+        edges = padded_edges(points, torch.ones(count, n, dtype=torch.bool, device=points.device))
+    rows = (edges + n * torch.arange(count, device=points.device)[:, None, None]).reshape(-1, 2)
+    lengths = edge_lengths(points.reshape(count * n, d), rows).reshape(edges.shape[:2])
+    return _ascending(edges, lengths, metric, n, dtype)
+
+
+def grouped_trees(
+    points: Points, groups: Labels, metric: Metric, exact: bool, progress: Progress | None
+) -> list[Tree]:
+    """Return the tree of each group of points, by ascending label; edges number rows of all points."""
+    _check_metric(metric)
+    if metric == "precomputed":
+        raise ValueError("groups are of points; pass each group's own matrix for metric='precomputed'")
+    check_points(points)
+    check_finite(points)
+    check_labels(groups, len(points))
+    dtype, points = points.dtype, _on_sphere(points) if metric == "cosine" else points
+    order = groups.argsort(stable=True)
+    sizes = torch.unique_consecutive(groups[order], return_counts=True)[1].tolist()
+    members = torch.split(order, sizes)
+    found = _edges_of_groups(points.detach(), members, exact, progress)
+    lengths = edge_lengths(points, torch.cat([*found, order.new_zeros(0, 2)]))
+    parts = torch.split(lengths, [len(edges) for edges in found])
+    each = zip(found, parts, sizes, strict=True)
+    return [_ascending(edges, part, metric, size, dtype) for edges, part, size in each]
+
+
+def tree_of_each(
+    clouds: Sequence[Points], metric: Metric, exact: bool, progress: Progress | None
+) -> list[Tree]:
+    """Return the tree of each cloud of a list; edges are numbers of its own rows."""
+    if metric == "precomputed" or len(clouds) == 0:
+        return [tree(cloud, metric, exact, progress) for cloud in clouds]
+    for cloud in clouds:
+        check_points(cloud)
+        if cloud.shape[1] != clouds[0].shape[1] or cloud.dtype != clouds[0].dtype:
+            raise ValueError(
+                "clouds of one list have one dimension and number type, got "
+                f"{clouds[0].shape[1]} of {clouds[0].dtype} and {cloud.shape[1]} of {cloud.dtype}"
+            )
+    sizes = torch.tensor([len(cloud) for cloud in clouds], device=clouds[0].device)
+    every = torch.arange(len(clouds), device=sizes.device)
+    trees = grouped_trees(
+        torch.cat(list(clouds)), torch.repeat_interleave(every, sizes), metric, exact, progress
+    )
+    filled, starts = every[sizes > 0].tolist(), (sizes.cumsum(0) - sizes).tolist()
+    each = [Tree(every.new_zeros(0, 2), clouds[0].new_zeros(0), 0)] * len(clouds)
+    for number, found in zip(filled, trees, strict=True):
+        each[number] = found._replace(edges=found.edges - starts[number])
+    return each
+
+
+@torch.no_grad()
+def _edges_of_groups(
+    points: Points, members: Sequence[Int64[Tensor, " k"]], exact: bool, progress: Progress | None
+) -> list[Int64[Tensor, "edges 2"]]:
+    """Return the edges of each group: of small groups all at once, padded to the largest of them."""
+    edges = [rows.new_zeros(0, 2) for rows in members]
+    small = [number for number, rows in enumerate(members) if len(rows) < ALONE]
+    for number, rows in enumerate(members):
+        if len(rows) >= ALONE:
+            edges[number] = rows[spanning_edges(points[rows], exact=exact, progress=progress)]
+    if small:
+        rows = torch.nn.utils.rnn.pad_sequence([members[number] for number in small], True, -1)
+        present = rows >= 0
+        rows = rows.clamp(min=0)
+        clouds = points.index_select(0, rows.flatten()).reshape(*rows.shape, points.shape[1])
+        found = padded_edges(clouds, present)
+        for number, at, pairs in zip(small, rows, found, strict=True):
+            edges[number] = at[pairs[: max(len(members[number]) - 1, 0)]]
+    return [pairs.sort(dim=1).values for pairs in edges]
+
+
+def _of_matrices(distances: Float[Tensor, "*batch n n"]) -> Tree:
+    """Return the tree from distances; their diagonals do not matter."""
+    matrices = distances if distances.ndim == 3 else distances[None]
+    n = distances.shape[-1]
+    if distances.shape[-2] != n:
+        raise ValueError(
+            f"precomputed distances have shape (n, n) or (batch, n, n), got {tuple(distances.shape)}"
+        )
+    known = matrices.detach().double()
+    if not bool(((known - known.mT).abs() <= SYMMETRIC * known.abs().amax()).all()) or bool(
+        (known < 0).any()
+    ):
+        raise ValueError(
+            "precomputed distances must be symmetric and not negative; make them so before the call"
+        )
+    numbers = minimum_spanning_edges(torch.minimum(known, known.mT))
+    edges = torch.stack([numbers // max(n, 1), numbers % max(n, 1)], dim=-1)
+    lengths = matrices.flatten(1).gather(1, numbers)
+    if distances.ndim == 2:
+        edges, lengths = edges[0], lengths[0]
+    return _ascending(edges, lengths, "precomputed", n, distances.dtype)
+
+
+def _on_sphere(points: Tensor) -> Tensor:
+    """Return the points divided by their norms."""
+    wide = points if points.dtype == torch.float64 else points.float()
+    largest = wide.detach().abs().amax(dim=-1, keepdim=True)
+    zero = (largest == 0).reshape(-1)
+    if bool(zero.any()):
+        raise ValueError(
+            f"cosine distances need directions, but {int(zero.sum())} of {len(zero)} points are zero, "
+            f"the first in row {int(zero.int().argmax())}; drop these rows"
+        )
+    wide = wide / largest
+    sphere: Tensor = wide / torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+    return sphere
+
+
+def _ascending(edges: Edges, lengths: Lengths, metric: Metric, n: int, dtype: torch.dtype) -> Tree:
+    """Return the edges in their order and lengths by the metric: 1 - cosine is half a squared chord."""
+    by_pair = ((edges[..., 0] << 32) | edges[..., 1]).argsort(dim=-1)
+    order = by_pair.gather(-1, lengths.detach().gather(-1, by_pair).argsort(dim=-1, stable=True))
+    lengths = lengths.gather(-1, order)
+    lengths = lengths.square() / 2 if metric == "cosine" else lengths
+    return Tree(edges.gather(-2, order[..., None].expand_as(edges)), lengths.to(dtype), n)
+
+
+def _check_metric(metric: str) -> None:
+    if metric not in METRICS:
+        raise ValueError(f"metric is one of {', '.join(METRICS)}, got {metric!r}")

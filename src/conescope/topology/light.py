@@ -1,0 +1,354 @@
+"""The minimum spanning tree of a large cloud, exact, with one look at every pair and no matrix of them.
+
+1. A first tree: points are put in order by the nearest of some pivots, neighbors in this order are joined by
+   the tree of their block, and Kruskal's algorithm makes one spanning tree of all blocks.
+2. In the order of the leaves of its dendrogram, the longest edge between two points of the tree is the
+   greatest of the gaps between them, g[i], ..., g[j - 1]. A pair that is not shorter than that can not
+   improve the tree (the cycle property; the others are the "light" edges of Karger, Klein, Tarjan 1995).
+3. Products of blocks, each pair once, give lower bounds of all distances; most blocks are done with when the
+   least of 16 of them is compared. For block rows i left of block columns j, the bound that a pair must be
+   below is max(R[i], C[j]): the greatest gap from i to the end of the rows, and from there to j.
+4. Pairs that may be light are measured from differences, and Kruskal's algorithm takes the best tree of the
+   light ones and the first.
+
+The first tree need not be good, only spanning: a bad one leaves more pairs to measure. When these are many,
+the tree is brought up to date on the way, and one that improves much begins a new order.
+
+Why low precision is safe. Let h be the point x after rounding to the numbers that are multiplied (bfloat16
+where the processor multiplies them fastest, else float32), and e = |x - h|, computed. By the triangle
+inequality d(x_i, x_j) < B needs |h_i - h_j| < B + e_i + e_j. Products are summed in float32 in any order:
+with K columns, u = 2^-24, r = |h| the sum -|h_i - h_j|^2 / 2 is off by at most (2 K + 8) u (r_i^2 + r_j^2),
+norms included (Higham 2002, section 3.1), and if it is rounded once more to bfloat16, by 2^-8 of itself. All
+of it is added to the bound, so no pair is missed. Norms enter the product as further columns, as many as hold
+their 24 digits.
+
+Memory: the points a few times over, a block of products, and the light pairs that wait.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from numpy.typing import NDArray
+from torch import Tensor
+
+from conescope._types import Points
+from conescope.topology.dense import rough_tree
+from conescope.topology.kruskal import Numbers, tree_of_candidates
+from conescope.topology.merging import leaf_order
+from conescope.topology.placing import product_roundoff
+
+Lengths = NDArray[np.floating]
+Progress = Callable[[float], None]  # told the share of the pairs that have been looked at
+
+BLOCK = 1024  # rows of a block; a power of two
+GROUP = 16  # rows whose least distance is compared first
+ENTRIES = 1 << 22  # products held at a time
+GATHERED = 1 << 20  # coordinates gathered at a time
+MANY = 32  # pairs a point that are measured before the tree is brought up to date
+CROWDED = 1 / 16  # share of light pairs in a block from which on it is looked at in float64
+PARTS = (1 << 14,)  # places of parts of the order that are treated by themselves first
+FAR = -1e30
+BETTER = 0.999  # times the sum of the lengths: a tree worth a new order
+AGAIN = 3  # new orders at most
+SINGLE = 2.0**-24
+
+
+class Tree(NamedTuple):
+    """A spanning tree, ascending by length."""
+
+    edges: Numbers  # of shape (n - 1, 2)
+    lengths: Lengths
+
+
+@torch.no_grad()
+def light_tree(
+    points: Points, *, exact: bool = True, progress: Progress | None = None
+) -> Int64[Tensor, "edges 2"]:
+    """Return the edges u < v of the minimum spanning tree, ascending by length.
+
+    If it need not be exact, only pairs in the same block of the order are looked at.
+
+    For distinct finite points, at least two. Lengths are compared as `edge_lengths` computes them; of equal
+    ones it depends on the points, and on nothing else, which is taken.
+    """
+    points = points if points.dtype == torch.float64 else points.float()
+    centered = _centered(points)
+    tree = first_tree(points, centered)
+    n = len(points)
+    factors = _factors(centered)
+    for width in [*(width for width in PARTS if 2 * width <= n), n] if exact else [BLOCK]:
+        for turn in range(AGAIN + 1):
+            search = _Search(points, factors, tree, width, progress if width == n else None)
+            tree, done = search.run(may_stop=turn < AGAIN)
+            if done:
+                break
+    return torch.from_numpy(tree.edges).to(points.device)
+
+
+def first_tree(points: Points, centered: Float[Tensor, "n d"]) -> Tree:
+    """Return a spanning tree whose edges are short: the best of the trees of blocks of neighbors."""
+    n = len(points)
+    order = _by_pivots(centered)
+    starts = range(0, max(n - 1, 1), BLOCK - 1)  # blocks share a point, and so hold together
+    found = [order[start : start + BLOCK] for start in starts]
+    edges = torch.cat([block[rough_tree(centered[block])] for block in found if len(block) > 1])
+    edges = edges.sort(dim=1).values
+    return _best(edges, measured(points, edges), n, None)
+
+
+def _by_pivots(centered: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
+    """Return the points in order of the nearest of n / BLOCK pivots, which are points drawn at random."""
+    n = len(centered)
+    chosen = torch.randperm(n, generator=torch.Generator().manual_seed(0))[: max(n // BLOCK, 1)]
+    pivots = centered[chosen.to(centered.device)]
+    half = pivots.square().sum(dim=1) / 2
+    nearest = [
+        (part @ pivots.T).sub_(half).argmax(dim=1) for part in torch.split(centered, _height(len(pivots)))
+    ]
+    return torch.cat(nearest).argsort(stable=True)
+
+
+def _best(
+    edges: Int64[Tensor, "edges 2"], lengths: Float[Tensor, " edges"], n: int, known: Tree | None
+) -> Tree:
+    """Return the minimum spanning tree of these edges u < v, and those known."""
+    pairs, weights = edges.cpu().numpy(), lengths.cpu().numpy()
+    if known is not None:
+        pairs, weights = np.concatenate([known.edges, pairs]), np.concatenate([known.lengths, weights])
+    taken = tree_of_candidates(pairs, weights, n)
+    return Tree(pairs[taken], weights[taken])
+
+
+def measured(points: Points, edges: Int64[Tensor, "edges 2"]) -> Float[Tensor, " edges"]:
+    """Return lengths as `edge_lengths` does, some at a time, in memory that is used again."""
+    height = max(GATHERED // points.shape[1], 1)
+    ends = [points.new_empty(min(height, len(edges)), points.shape[1]) for _ in range(2)]
+    lengths = points.new_empty(len(edges))
+    for part, out in zip(torch.split(edges, height), torch.split(lengths, height), strict=True):
+        one, other = (torch.index_select(points, 0, part[:, k], out=ends[k][: len(part)]) for k in range(2))
+        torch.linalg.vector_norm(one.sub_(other), dim=1, out=out)
+    return lengths
+
+
+class _Light(NamedTuple):
+    """Light pairs, by their places in the order."""
+
+    pairs: Int64[Tensor, "pairs 2"]
+    lengths: Float[Tensor, " pairs"]
+
+
+@dataclass
+class _Factors:
+    """Rows h whose products are -|h_i - h_j|^2 / 2."""
+
+    left: Float[Tensor, "places k"]
+    right: Float[Tensor, "places k"]
+    error: Float[Tensor, " places"]  # |x - h|
+    slack: Float[Tensor, " places"]  # slack_i + slack_j is more than squares are off
+    output: float  # the share by which a product was rounded
+
+    def ordered(self, order: Int64[Tensor, " n"]) -> "_Factors":
+        """Return these rows in another order, and more rows, far away, up to whole blocks."""
+        far = -len(order) % BLOCK
+        order = torch.cat([order, order.new_full((far,), len(self.error) - 1)])
+        return _Factors(
+            self.left[order], self.right[order], self.error[order], self.slack[order], self.output
+        )
+
+
+class _Search:
+    """One look at all pairs that lie in the same part of the order of a tree."""
+
+    def __init__(
+        self, points: Points, factors: _Factors, tree: Tree, width: int, progress: Progress | None
+    ) -> None:
+        order = leaf_order(tree.edges)
+        self.tree = tree
+        self.n, self.width, self.progress = len(points), width, progress
+        self.order = torch.from_numpy(order.points).to(points.device)
+        self.points = points[self.order]
+        self.factors = factors.ordered(self.order)
+        gaps = torch.from_numpy(tree.lengths[order.gaps]).to(points.device)
+        self.gaps = torch.cat([gaps, gaps.new_zeros(len(self.factors.error) - len(gaps))])
+        # lengths are rounded, by less than this share of their squares
+        self.rounded = 1 + (points.shape[1] + 8) * torch.finfo(points.dtype).eps
+        self.light: list[_Light] = []
+        self.measured = 0  # pairs
+
+    def run(self, *, may_stop: bool) -> tuple[Tree, bool]:
+        """Return the best tree found, and whether all pairs have been looked at."""
+        before = self.tree.lengths.sum(dtype=np.float64)
+        seen, total = 0.0, self.n * min(self.width, self.n) / 2
+        for pairs in self._looks():
+            seen += pairs
+            if self.progress is not None:
+                self.progress(min(seen / total, 1.0))
+            if self.measured > MANY * self.n:
+                self._settle()
+                if (
+                    may_stop
+                    and seen < total / 2
+                    and self.tree.lengths.sum(dtype=np.float64) < BETTER * before
+                ):
+                    return self.tree, False
+        self._settle()
+        return self.tree, True
+
+    def _settle(self) -> None:
+        """Take the best tree of the light pairs and the one before."""
+        pairs, lengths = (torch.cat(parts) for parts in zip(*self.light, strict=True))
+        edges = self.order[pairs].sort(dim=1).values
+        self.tree = _best(edges, lengths, self.n, self.tree)
+        self.light, self.measured = [], 0
+
+    def _measure(self, rows: Tensor, columns: Tensor, bounds: Tensor) -> None:
+        """Keep the pairs that are shorter than their bounds."""
+        self.measured += len(rows)
+        pairs = torch.stack([rows, columns], dim=1)
+        lengths = measured(self.points, pairs)
+        below = lengths < bounds
+        self.light.append(_Light(pairs[below], lengths[below]))
+
+    def _looks(self) -> Iterator[float]:
+        """Look at all pairs, block by block, and yield how many each time."""
+        self._within_groups()
+        yield self.n * GROUP / 2
+        size = GROUP
+        while size < BLOCK:
+            yield from self._within_blocks(size)
+            size *= 2
+        for start in range(0, self.n, BLOCK):
+            end = start + BLOCK
+            last = min((start // self.width + 1) * self.width, self.n)
+            for left in range(end, last, ENTRIES // BLOCK):
+                right = min(left + ENTRIES // BLOCK, last)
+                self._look(start, end, left, right)
+                yield BLOCK * (right - left)
+
+    def _within_groups(self) -> None:
+        """Measure all pairs of each GROUP of neighbors in the order: too few for a product."""
+        i, j = torch.triu_indices(GROUP, GROUP, 1, device=self.order.device)
+        first = torch.arange(0, self.n, GROUP, device=self.order.device)[:, None]
+        gaps = self.gaps[: len(first) * GROUP].view(-1, 1, GROUP).expand(-1, GROUP, -1)
+        crossed = torch.ones(GROUP, GROUP, dtype=torch.bool, device=gaps.device).triu()
+        greatest = gaps.where(crossed, 0).cummax(dim=2).values  # [i, j]: from i to beyond j
+        rows, columns = (first + i).flatten(), (first + j).flatten()
+        inside = columns < self.n
+        self._measure(rows[inside], columns[inside], greatest[:, i, j - 1].flatten()[inside])
+
+    def _within_blocks(self, size: int) -> Iterator[float]:
+        """Look at the pairs between the halves of stretches of 2 * size places."""
+        stretches = len(self.factors.left) // (2 * size)
+        each = max(ENTRIES // size**2, 1)
+        left = self.factors.left.view(stretches, 2, size, -1)[:, 0]
+        right = self.factors.right.view(stretches, 2, size, -1)[:, 1]
+        for begin in range(0, stretches, each):
+            some = slice(begin, begin + each)
+            products = torch.bmm(left[some], right[some].mT)
+            starts = torch.arange(begin, begin + len(products), device=products.device) * 2 * size
+            self._sift(products, starts, starts + size, self.gaps.new_zeros(len(starts)))
+            yield products.numel()
+
+    def _look(self, start: int, end: int, left: int, right: int) -> None:
+        """Look at the pairs of a block of rows and columns right of it."""
+        products = self.factors.left[start:end] @ self.factors.right[left:right].T
+        between = torch.cat([self.gaps[end:left], self.gaps.new_zeros(1)]).amax(dim=0, keepdim=True)
+        starts = torch.tensor([start, left], device=products.device)
+        self._sift(products[None], starts[:1], starts[1:], between)
+
+    def _sift(
+        self,
+        products: Float[Tensor, "blocks r c"],
+        starts: Int64[Tensor, " blocks"],
+        lefts: Int64[Tensor, " blocks"],
+        between: Float[Tensor, " blocks"],
+    ) -> None:
+        """Measure the pairs that may be shorter than the greatest gap between them.
+
+        Rows begin at `starts`, columns at `lefts`; `between` is the greatest gap from the place that
+        follows the rows to the first column.
+        """
+        blocks, height, breadth = products.shape
+        rows = starts[:, None] + torch.arange(height, device=starts.device)
+        columns = lefts[:, None] + torch.arange(breadth, device=starts.device)
+        to_end = self.gaps[rows].flip(1).cummax(dim=1).values.flip(1)
+        from_end = torch.cat([between[:, None], self.gaps[columns[:, :-1]]], dim=1).cummax(dim=1).values
+        row_limit, column_limit = self._limit(to_end, rows, columns), self._limit(from_end, columns, rows)
+        groups = products.view(blocks, height // GROUP, GROUP, breadth)
+        nearest = groups.amax(dim=2).float()
+        loosest = row_limit.view(blocks, height // GROUP, GROUP).amin(dim=2)
+        block, group, column = (
+            (nearest > torch.minimum(loosest[:, :, None], column_limit[:, None])).nonzero().T
+        )
+        members = group[:, None] * GROUP + torch.arange(GROUP, device=group.device)
+        near = products[block[:, None], members, column[:, None]].float()
+        limits = torch.minimum(row_limit[block[:, None], members], column_limit[block, column][:, None])
+        which, inside = (near > limits).nonzero().T
+        block, row, column = block[which], members[which, inside], column[which]
+        bounds = torch.maximum(to_end[block, row], from_end[block, column])
+        self._measure(rows[block, row], columns[block, column], bounds)
+
+    def _limit(
+        self,
+        gaps: Float[Tensor, "blocks k"],
+        own: Int64[Tensor, "blocks k"],
+        others: Int64[Tensor, "blocks m"],
+    ) -> Float[Tensor, "blocks k"]:
+        """Return what products of light pairs exceed, for the gaps on the side of one end."""
+        error, slack, output = self.factors.error, self.factors.slack, self.factors.output
+        reach = gaps + error[own] + error[others].amax(dim=1, keepdim=True)
+        squared = reach.square() * self.rounded + slack[own] + slack[others].amax(dim=1, keepdim=True)
+        return squared.float() * (-0.5 * (1 + output) * (1 + 8 * SINGLE))
+
+
+def _centered(points: Points) -> Float[Tensor, "n d"]:
+    """Return the points less about their mean, in float32."""
+    mean = points.sum(dim=0, dtype=torch.float64) / len(points)
+    return (points - mean.to(points.dtype)).float()
+
+
+def _height(columns: int) -> int:
+    return max(ENTRIES // columns, 1)
+
+
+def _factors(rows: Float[Tensor, "n d"]) -> _Factors:
+    """Return the factors of points that lie within 2^-24 of their norm of these rows, and of one far away.
+
+    Norms are computed in float32, which the slack allows for.
+    """
+    n, d = rows.shape
+    low = _multiplies_bfloat16(rows.device)
+    numbers = torch.bfloat16 if low else torch.float32
+    digits = 3 if low else 1
+    k = d + 2 * digits
+    left, right = (torch.ones(n + 1, k, dtype=numbers, device=rows.device) for _ in range(2))
+    error, squares = (torch.zeros(n + 1, device=rows.device) for _ in range(2))
+    left[n], right[n] = 0, 0
+    left[n, d + digits], right[n, d] = 1, 1
+    left[n, d] = right[n, d + digits] = FAR
+    roundoff = SINGLE + (0 if low else product_roundoff(rows.device))
+    for start in range(0, n, _height(d)):
+        part = slice(start, min(start + _height(d), n))
+        rounded = rows[part].to(numbers)
+        left[part, :d] = right[part, :d] = rounded
+        wide = rounded.float()
+        norms = torch.linalg.vector_norm(wide, dim=1)
+        squares[part] = norms.square()
+        error[part] = torch.linalg.vector_norm(wide.sub_(rows[part]), dim=1) * 1.001 + roundoff * 1.01 * norms
+        rest = squares[part] / -2
+        for digit in range(digits):
+            piece = rest.to(numbers)
+            left[part, d + digit] = right[part, d + digits + digit] = piece
+            rest = rest - piece.float()
+    slack = (4 * k + 16) * SINGLE * (1 + k * SINGLE) * squares
+    return _Factors(left, right, error, slack, 2.0**-8 if low else 0.0)
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    """Return whether products of bfloat16 are several times as fast as those of float32, and summed in it."""
+    tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return device.type == "cpu" and tiles is not None and bool(tiles())

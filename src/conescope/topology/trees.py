@@ -1,0 +1,98 @@
+"""The minimum spanning tree of each cloud, by the way that suits its size and device.
+
+    many small clouds            Boruvka's algorithm on all of their matrices at once: static shapes,
+    nothing that
+                                 waits for an accelerator, so it can be compiled and captured
+    one cloud of some thousands  one matrix that shrinks as components merge (`dense`)
+    one larger cloud             one look at every pair, in blocks (`light`)
+
+Contents are not checked here.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from conescope._copies import distinct_rows
+from conescope._types import Edges, Points
+from conescope.topology.dense import dense_tree
+from conescope.topology.lengths import edge_lengths
+from conescope.topology.light import Progress, light_tree
+from conescope.topology.placing import placed
+from conescope.topology.spanning import minimum_spanning_edges
+
+ALONE = 48  # points from which on a cloud is better off alone
+LARGE = 6144  # points from which on its matrix is not held
+
+
+@torch.no_grad()
+def spanning_edges(
+    points: Points, *, exact: bool = True, progress: Progress | None = None
+) -> Int64[Tensor, "edges 2"]:
+    """Return the edges u < v of the minimum spanning tree of one cloud, in no order.
+
+    If it need not be exact, the tree of a large cloud is made of short edges, but not of the shortest.
+    """
+    with torch.autocast(points.device.type, enabled=False):
+        firsts, copies = _copies(points) if len(points) >= LARGE else (None, None)
+        if firsts is None or copies is None:
+            edges = _dense(points)
+            if edges is not None:
+                return edges
+            firsts, copies = _copies(points)
+        distinct = points[firsts] if len(copies) else points
+        if len(distinct) >= LARGE:
+            edges = light_tree(distinct, exact=exact, progress=progress)
+        else:
+            edges = _dense(distinct)
+            edges = _padded(distinct[None])[0] if edges is None else edges
+        return torch.cat([firsts[edges], copies])
+
+
+def _dense(points: Points) -> Int64[Tensor, "edges 2"] | None:
+    """Return the tree from one matrix; None if that can not tell the distances apart."""
+    if not points.is_cpu or len(points) < ALONE:
+        return _padded(points[None])[0]
+    return dense_tree(placed(points, torch.ones(len(points), dtype=torch.bool)))
+
+
+def _copies(points: Points) -> tuple[Int64[Tensor, " distinct"], Int64[Tensor, "copies 2"]]:
+    """Return the first point of each kind, as they come, and an edge from it to every other of its kind."""
+    distinct, kind = distinct_rows(points)
+    every = torch.arange(len(points), device=points.device)
+    first = torch.full_like(every[: len(distinct)], len(points)).scatter_reduce(0, kind, every, "amin")
+    copies = every[first[kind] != every]
+    return first.sort().values, torch.stack([first[kind[copies]], copies], dim=1)
+
+
+def spanning_trees(
+    clouds: Float[Tensor, "clouds n d"], present: Bool[Tensor, "clouds n"]
+) -> tuple[Edges, Float[Tensor, "clouds bars"]]:
+    """Return the minimum spanning tree of the present points of each padded cloud: edges and lengths.
+
+    A cloud of c points has c - 1 edges; the rest of its n - 1 rows are (0, 0) with length 0 and no gradient.
+    Lengths are float32, or float64 for float64 points.
+    """
+    count, n, d = clouds.shape
+    edges = padded_edges(clouds, present)
+    rows = edges + torch.arange(count, device=clouds.device)[:, None, None] * n
+    return edges, edge_lengths(clouds.reshape(count * n, d), rows.reshape(-1, 2)).reshape(edges.shape[:2])
+
+
+def _padded(clouds: Float[Tensor, "clouds n d"]) -> Edges:
+    return padded_edges(clouds, torch.ones(clouds.shape[:2], dtype=torch.bool, device=clouds.device))
+
+
+@torch.no_grad()
+def padded_edges(clouds: Float[Tensor, "clouds n d"], present: Bool[Tensor, "clouds n"]) -> Edges:
+    """Return the edges of `spanning_trees`."""
+    n = clouds.shape[1]
+    rows = placed(clouds, present)
+    squares = rows.square().sum(dim=2)
+    distances = torch.baddbmm(squares[:, None, :], rows, rows.mT, alpha=-2)
+    distances += squares[:, :, None]
+    distances = torch.maximum(distances, distances.mT)  # a product need not be symmetric to the bit
+    apart = ~(present[:, :, None] & present[:, None, :])
+    numbers = minimum_spanning_edges(distances.clamp_(min=0).masked_fill_(apart, torch.inf))
+    numbers = numbers.masked_fill(numbers == n * n, 0)
+    return torch.stack([numbers // max(n, 1), numbers % max(n, 1)], dim=-1)
