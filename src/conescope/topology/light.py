@@ -48,6 +48,8 @@ BLOCK = 1024  # rows of a block; a power of two
 GROUP = 16  # rows whose least distance is compared first
 ENTRIES = 1 << 22  # products held at a time
 GATHERED = 1 << 20  # coordinates gathered at a time
+CELL = 16  # points a pivot
+PIVOTS = 2048
 MANY = 32  # pairs a point that are measured before the tree is brought up to date
 CROWDED = 1 / 16  # share of light pairs in a block from which on it is looked at in float64
 PARTS = (1 << 14,)  # places of parts of the order that are treated by themselves first
@@ -90,26 +92,39 @@ def light_tree(
 
 
 def first_tree(points: Points, centered: Float[Tensor, "n d"]) -> Tree:
-    """Return a spanning tree whose edges are short: the best of the trees of blocks of neighbors."""
+    """Return a spanning tree whose edges are short: the best of trees of blocks, and of stars around pivots."""
     n = len(points)
-    order = _by_pivots(centered)
-    starts = range(0, max(n - 1, 1), BLOCK - 1)  # blocks share a point, and so hold together
-    found = [order[start : start + BLOCK] for start in starts]
-    edges = torch.cat([block[rough_tree(centered[block])] for block in found if len(block) > 1])
-    edges = edges.sort(dim=1).values
+    order, stars = _by_pivots(points, centered)
+    found = [order[start : start + BLOCK] for start in range(0, n, BLOCK)]
+    blocks = [block[rough_tree(centered[block])] for block in found]
+    edges = torch.cat([stars, *blocks]).sort(dim=1).values
     return _best(edges, measured(points, edges), n, None)
 
 
-def _by_pivots(centered: Float[Tensor, "n d"]) -> Int64[Tensor, " n"]:
-    """Return the points in order of the nearest of n / BLOCK pivots, which are points drawn at random."""
-    n = len(centered)
-    chosen = torch.randperm(n, generator=torch.Generator().manual_seed(0))[: max(n // BLOCK, 1)]
-    pivots = centered[chosen.to(centered.device)]
+def _by_pivots(
+    points: Points, centered: Float[Tensor, "n d"]
+) -> tuple[Int64[Tensor, " n"], Int64[Tensor, "edges 2"]]:
+    """Return the points in order of their nearest pivots, and the edges to these, and the tree of the pivots.
+
+    Pivots are points drawn at random, in the order of the leaves of their own tree.
+    """
+    n = len(points)
+    count = max(min(n // CELL, PIVOTS), 1)
+    chosen = torch.randperm(n, generator=torch.Generator().manual_seed(0))[:count].to(points.device)
+    pivots = centered[chosen]
     half = pivots.square().sum(dim=1) / 2
-    nearest = [
-        (part @ pivots.T).sub_(half).argmax(dim=1) for part in torch.split(centered, _height(len(pivots)))
-    ]
-    return torch.cat(nearest).argsort(stable=True)
+    parts = torch.split(centered, _height(count))
+    nearest = torch.cat([(part @ pivots.T).sub_(half).argmax(dim=1) for part in parts])
+    every = torch.arange(n, device=points.device)
+    nearest[chosen] = every[:count]
+    stars = torch.stack([every, chosen[nearest]], dim=1)
+    if count == 1:
+        return every, stars[every != chosen]
+    edges = rough_tree(pivots)
+    tree = _best(edges, measured(pivots, edges), count, None)
+    place = torch.from_numpy(np.argsort(leaf_order(tree.edges).points)).to(points.device)
+    between = chosen[torch.from_numpy(tree.edges).to(points.device)]
+    return place[nearest].argsort(stable=True), torch.cat([stars[every != stars[:, 1]], between])
 
 
 def _best(
@@ -176,6 +191,7 @@ class _Search:
         self.gaps = torch.cat([gaps, gaps.new_zeros(len(self.factors.error) - len(gaps))])
         # lengths are rounded, by less than this share of their squares
         self.rounded = 1 + (points.shape[1] + 8) * torch.finfo(points.dtype).eps
+        self.products = self.factors.left.new_empty(ENTRIES)
         self.light: list[_Light] = []
         self.measured = 0  # pairs
 
@@ -230,15 +246,17 @@ class _Search:
                 yield BLOCK * (right - left)
 
     def _within_groups(self) -> None:
-        """Measure all pairs of each GROUP of neighbors in the order: too few for a product."""
-        i, j = torch.triu_indices(GROUP, GROUP, 1, device=self.order.device)
-        first = torch.arange(0, self.n, GROUP, device=self.order.device)[:, None]
-        gaps = self.gaps[: len(first) * GROUP].view(-1, 1, GROUP).expand(-1, GROUP, -1)
+        """Look at all pairs of each GROUP of neighbors in the order."""
+        factors = self.factors
+        left, right = (side.view(-1, GROUP, side.shape[1]) for side in (factors.left, factors.right))
+        places = torch.arange(len(factors.error), device=self.order.device).view(-1, GROUP)
+        gaps = self.gaps.view(-1, 1, GROUP).expand(-1, GROUP, -1)
         crossed = torch.ones(GROUP, GROUP, dtype=torch.bool, device=gaps.device).triu()
-        greatest = gaps.where(crossed, 0).cummax(dim=2).values  # [i, j]: from i to beyond j
-        rows, columns = (first + i).flatten(), (first + j).flatten()
-        inside = columns < self.n
-        self._measure(rows[inside], columns[inside], greatest[:, i, j - 1].flatten()[inside])
+        greatest = gaps.where(crossed, 0).cummax(dim=2).values[:, :, :-1]  # from i to beyond j
+        limits = self._limit(greatest.flatten(1), places.repeat_interleave(GROUP - 1, dim=1), places)
+        near = torch.bmm(left, right.mT)[:, :, 1:] > limits.view(greatest.shape)
+        group, i, j = (near & crossed[:, :-1]).nonzero().T
+        self._measure(places[group, i], places[group, j + 1], greatest[group, i, j])
 
     def _within_blocks(self, size: int) -> Iterator[float]:
         """Look at the pairs between the halves of stretches of 2 * size places."""
@@ -255,7 +273,9 @@ class _Search:
 
     def _look(self, start: int, end: int, left: int, right: int) -> None:
         """Look at the pairs of a block of rows and columns right of it."""
-        products = self.factors.left[start:end] @ self.factors.right[left:right].T
+        rows, columns = self.factors.left[start:end], self.factors.right[left:right]
+        held = self.products[: BLOCK * (right - left)].view(BLOCK, -1)  # new memory costs as much as the product
+        products = torch.mm(rows, columns.T, out=held)
         between = torch.cat([self.gaps[end:left], self.gaps.new_zeros(1)]).amax(dim=0, keepdim=True)
         starts = torch.tensor([start, left], device=products.device)
         self._sift(products[None], starts[:1], starts[1:], between)
