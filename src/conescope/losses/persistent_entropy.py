@@ -15,14 +15,15 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor, nn
 
 from conescope._check import check_labels, check_points
 from conescope._types import Labels, Points, Scalar
 from conescope.topology.entropy import entropy_of_shares
+from conescope.topology.lengths import edge_lengths
 from conescope.topology.selection import Rule, check_rule, features
-from conescope.topology.trees import spanning_trees
+from conescope.topology.trees import padded_edges
 
 
 class PersistentEntropyTerms(NamedTuple):
@@ -65,8 +66,8 @@ def persistent_entropy_loss(
     check_labels(labels, len(points))
     with torch.autocast(points.device.type, enabled=False):
         points = points if points.dtype == torch.float64 else points.float()
-        clouds, present, skipped = _class_clouds(points, labels, min_points)
-        lengths = spanning_trees(clouds, present)[1]
+        members, present, skipped = _class_members(labels, min_points)
+        lengths = _bars(points, members, present)
         kept = features(lengths.detach(), selection)
         loss = 0 - entropy_of_shares(lengths.masked_fill(~kept, 0)).sum()  # 0, not -0, without bars
         loss = torch.where(torch.isfinite(points).all(), loss, torch.nan)
@@ -111,10 +112,21 @@ def _check_settings(selection: str | None, min_points: int) -> None:
         raise ValueError(f"min_points must be at least 2, as one point has no bar, got {min_points}")
 
 
-def _class_clouds(
-    points: Tensor, labels: Tensor, min_points: int
-) -> tuple[Float[Tensor, "classes m d"], Bool[Tensor, "classes m"], Int[Tensor, ""]]:
-    """Return the points of each large enough class, padded with zeros, and how many classes are too small."""
+def _bars(
+    points: Points, members: Int64[Tensor, "classes m"], present: Bool[Tensor, "classes m"]
+) -> Float[Tensor, "classes bars"]:
+    """Return the lengths of the bars of each class, 0 for those it lacks."""
+    count, largest = members.shape
+    clouds = points.detach().index_select(0, members.flatten()).reshape(count, largest, points.shape[1])
+    edges = padded_edges(clouds, present)
+    rows = members.gather(1, edges.flatten(1)).reshape(-1, 2)
+    return edge_lengths(points, rows).reshape(edges.shape[:2])
+
+
+def _class_members(
+    labels: Labels, min_points: int
+) -> tuple[Int64[Tensor, "classes m"], Bool[Tensor, "classes m"], Int[Tensor, ""]]:
+    """Return the rows of each large enough class, padded with any, and how many classes are too small."""
     labels = torch.where(labels < 0, -1, labels)
     classes, member, counts = torch.unique(labels, return_inverse=True, return_counts=True)
     labelled = classes >= 0
@@ -124,7 +136,7 @@ def _class_clouds(
     order = member.argsort(stable=True)
     start = (counts.cumsum(0) - counts)[enters]
     counts = counts[enters]
-    rank = torch.arange(int(counts.max()) if len(counts) else 0, device=points.device)
+    rank = torch.arange(int(counts.max()) if len(counts) else 0, device=labels.device)
     present = rank < counts[:, None]
-    rows = order[(start[:, None] + rank).clamp(max=len(points) - 1)] if len(points) else present.long()
-    return points[rows] * present[..., None], present, skipped
+    members = order[(start[:, None] + rank).clamp(max=len(labels) - 1)] if len(labels) else present.long()
+    return members, present, skipped

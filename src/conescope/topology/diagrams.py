@@ -26,7 +26,6 @@ Morozov, Nigmetov (2017), arXiv:1606.03357, for the algorithms in Hera.
 
 import torch
 from jaxtyping import Float, Int64
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from conescope._optional import require
@@ -116,6 +115,8 @@ def _best_pairs(one: Bars, other: Bars, order: float, internal_p: float) -> Int6
 
     An assignment in which each bar may also take a place of its own on the diagonal.
     """
+    from scipy.optimize import linear_sum_assignment
+
     n, m = len(one), len(other)
     one, other = one.cpu().double(), other.cpu().double()
     lengths = torch.cat([_to_diagonal(one, internal_p), _to_diagonal(other, internal_p)])

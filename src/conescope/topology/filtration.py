@@ -42,7 +42,7 @@ def tree(points: Tensor, metric: Metric, exact: bool, progress: Progress | None)
     if points.is_cpu and n >= ALONE and count > 0:
         edges = torch.stack([spanning_edges(cloud, exact=exact, progress=progress) for cloud in points])
     else:
-        edges = padded_edges(points, torch.ones(count, n, dtype=torch.bool, device=points.device))
+        edges = padded_edges(points)
     rows = (edges + n * torch.arange(count, device=points.device)[:, None, None]).reshape(-1, 2)
     lengths = edge_lengths(points.reshape(count * n, d), rows).reshape(edges.shape[:2])
     return _ascending(edges, lengths, metric, n, dtype)

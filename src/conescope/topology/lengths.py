@@ -11,6 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from conescope._types import Points
+from conescope.topology.placing import ORDINARY
 
 
 def edge_lengths(points: Points, edges: Int64[Tensor, "edges 2"]) -> Float[Tensor, " edges"]:
@@ -32,7 +33,10 @@ class _EdgeLengths(torch.autograd.Function):
     @staticmethod
     def forward(points: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
         differences = _differences(points, edges)
-        unit = _unit(differences)
+        lengths = torch.linalg.vector_norm(differences, dim=1)
+        if len(lengths) == 0 or (lengths.is_cpu and _ordinary(lengths)):
+            return lengths, differences
+        unit = _unit(differences)  # squares of very small or large lengths leave the range
         return torch.linalg.vector_norm(differences / unit, dim=1) * unit, differences
 
     @staticmethod
@@ -47,18 +51,21 @@ class _EdgeLengths(torch.autograd.Function):
             differences, lengths = _differences(points, edges), edge_lengths(points, edges)
         apart = lengths > 0
         pull = differences * torch.where(apart, grad / torch.where(apart, lengths, 1), 0)[:, None]
-        moved = torch.zeros_like(points).index_add(0, edges[:, 0], pull)
-        return moved.index_add(0, edges[:, 1], pull, alpha=-1), None
+        moved = torch.zeros_like(points).index_add_(0, edges[:, 0], pull)
+        return moved.index_add_(0, edges[:, 1], pull, alpha=-1), None
 
 
 def _differences(points: Tensor, edges: Tensor) -> Tensor:
     return points.index_select(0, edges[:, 0]) - points.index_select(0, edges[:, 1])
 
 
+def _ordinary(lengths: Tensor) -> bool:
+    low, high = (float(end) for end in torch.aminmax(lengths))
+    return low > 1 / ORDINARY and high < ORDINARY
+
+
 def _unit(differences: Tensor) -> Tensor:
     """Return a power of two for all of them, in which squares do not overflow and vanish only when tiny."""
-    if differences.numel() == 0:
-        return differences.new_ones(())
     low, high = torch.aminmax(differences.detach())
     exponent = torch.frexp(torch.maximum(-low, high)).exponent
     far, least = (50, -126) if differences.dtype == torch.float32 else (450, -1022)

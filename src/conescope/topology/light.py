@@ -39,7 +39,7 @@ from conescope._types import Points
 from conescope.topology.dense import rough_tree
 from conescope.topology.kruskal import Numbers, tree_of_candidates
 from conescope.topology.merging import leaf_order
-from conescope.topology.placing import product_roundoff
+from conescope.topology.placing import centered_single, product_roundoff
 
 Lengths = NDArray[np.floating]
 Progress = Callable[[float], None]  # told the share of the pairs that have been looked at
@@ -78,7 +78,7 @@ def light_tree(
     ones it depends on the points, and on nothing else, which is taken.
     """
     points = points if points.dtype == torch.float64 else points.float()
-    centered = _centered(points)
+    centered = centered_single(points)
     tree = first_tree(points, centered)
     n = len(points)
     factors = _factors(centered)
@@ -92,7 +92,7 @@ def light_tree(
 
 
 def first_tree(points: Points, centered: Float[Tensor, "n d"]) -> Tree:
-    """Return a spanning tree whose edges are short: the best of trees of blocks, and of stars around pivots."""
+    """Return a spanning tree whose edges are short: from trees of blocks and stars around pivots."""
     n = len(points)
     order, stars = _by_pivots(points, centered)
     found = [order[start : start + BLOCK] for start in range(0, n, BLOCK)]
@@ -274,7 +274,7 @@ class _Search:
     def _look(self, start: int, end: int, left: int, right: int) -> None:
         """Look at the pairs of a block of rows and columns right of it."""
         rows, columns = self.factors.left[start:end], self.factors.right[left:right]
-        held = self.products[: BLOCK * (right - left)].view(BLOCK, -1)  # new memory costs as much as the product
+        held = self.products[: BLOCK * (right - left)].view(BLOCK, -1)  # new memory is slow
         products = torch.mm(rows, columns.T, out=held)
         between = torch.cat([self.gaps[end:left], self.gaps.new_zeros(1)]).amax(dim=0, keepdim=True)
         starts = torch.tensor([start, left], device=products.device)
@@ -323,12 +323,6 @@ class _Search:
         reach = gaps + error[own] + error[others].amax(dim=1, keepdim=True)
         squared = reach.square() * self.rounded + slack[own] + slack[others].amax(dim=1, keepdim=True)
         return squared.float() * (-0.5 * (1 + output) * (1 + 8 * SINGLE))
-
-
-def _centered(points: Points) -> Float[Tensor, "n d"]:
-    """Return the points less about their mean, in float32."""
-    mean = points.sum(dim=0, dtype=torch.float64) / len(points)
-    return (points - mean.to(points.dtype)).float()
 
 
 def _height(columns: int) -> int:

@@ -1,45 +1,61 @@
-"""Point clouds made ready for products: in float64, near the origin, and nothing rounded that was exact.
+"""Point clouds made ready for products: near the origin, of ordinary size, nothing rounded that was exact.
 
-Squared distances from products, |x|^2 + |y|^2 - 2 x.y, lose what is small against |x|^2, so the mean goes
-first. What is subtracted has few digits: integers and float32 numbers then keep all of theirs, and
-distances that are equal stay equal.
+Squared distances from products, |x|^2 + |y|^2 - 2 x.y, lose what is small against |x|^2, so a point of the
+cloud, or its mean, is subtracted first.
 """
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from conescope._types import Clouds
+from conescope._types import Clouds, Points
+
+ORDINARY = 1e15  # coordinates up to this, and down to its inverse, have float32 squares
 
 
-def placed(clouds: Clouds, present: Bool[Tensor, "*batch n"]) -> Float[Tensor, "*batch n d"]:
-    """Return the points of each cloud moved near its mean, in float64, detached; absent ones are zero.
+def placed(clouds: Clouds, present: Bool[Tensor, "*batch n"] | None = None) -> Float[Tensor, "*batch n d"]:
+    """Return the points of each cloud less the first of them, in float64, detached; absent points are zero.
 
-    float64 points come in another unit, a power of two, in which no square leaves the range.
+    Differences of float32 numbers of about one size are exact in float64, so distances that are equal stay
+    equal. float64 points come in another unit, a power of two, in which no square leaves the range, and less
+    about their mean, taken with few digits.
     """
     clouds = clouds.detach()
     if clouds.shape[-2] == 0:
         return clouds.double()
-    inside = present[..., None]
-    if clouds.dtype != torch.float64:  # 24 digits from 24 digits: 53 hold the difference
-        kept = clouds.float().where(inside, 0)
-        rows = kept - _mean(kept.sum(dim=-2, keepdim=True, dtype=torch.float64), inside).float().double()
-        return rows.masked_fill_(~inside, 0)
-    first = present.int().argmax(dim=-1)[..., None, None].expand(*clouds.shape[:-2], 1, clouds.shape[-1])
-    rows = (clouds - clouds.gather(-2, first)).where(inside, 0)
-    rows /= power_of_two(rows)
-    rows -= _mean(rows.sum(dim=-2, keepdim=True), inside).bfloat16().double()
-    return rows.masked_fill_(~inside, 0)
+    if present is None:
+        first = clouds[..., :1, :]
+    else:
+        at = present.int().argmax(dim=-1)[..., None, None]
+        first = clouds.gather(-2, at.expand(*clouds.shape[:-2], 1, clouds.shape[-1]))
+    rows = clouds - first.double()
+    if present is not None:
+        rows = rows.masked_fill_(~present[..., None], 0)
+    if clouds.dtype == torch.float64:
+        rows /= power_of_two(rows)
+        count = rows.shape[-2] if present is None else present.sum(dim=-1).clamp(min=1)[..., None, None]
+        rows -= (rows.sum(dim=-2, keepdim=True) / count).bfloat16().double()
+        if present is not None:
+            rows.masked_fill_(~present[..., None], 0)
+    return rows
+
+
+def centered_single(points: Points) -> Float[Tensor, "n d"]:
+    """Return the points less about their mean in float32, detached; in another unit if they are extreme."""
+    points = points.detach()
+    if points.dtype != torch.float64:
+        points = points.float()
+    low, high = (float(end) for end in torch.aminmax(points)) if points.numel() else (0.0, 0.0)
+    largest = max(-low, high)
+    if not (largest == 0 or 1 / ORDINARY < largest < ORDINARY):
+        points = points.double() / power_of_two(points.double())
+    return (points - points.mean(dim=0)).float()
 
 
 def power_of_two(clouds: Float[Tensor, "*batch n d"]) -> Float[Tensor, "*batch 1 1"]:
     """Return the largest power of two up to the greatest coordinate of each cloud; 1 where all are zero."""
     largest = clouds.abs().amax(dim=(-2, -1), keepdim=True)
     return torch.where(largest > 0, largest / (2 * torch.frexp(largest).mantissa), 1)
-
-
-def _mean(total: Tensor, inside: Tensor) -> Tensor:
-    return total / inside.sum(dim=-2, keepdim=True).clamp(min=1)
 
 
 def product_roundoff(device: torch.device) -> float:

@@ -45,15 +45,15 @@ def spanning_edges(
             edges = light_tree(distinct, exact=exact, progress=progress)
         else:
             edges = _dense(distinct)
-            edges = _padded(distinct[None])[0] if edges is None else edges
+            edges = padded_edges(distinct[None])[0] if edges is None else edges
         return torch.cat([firsts[edges], copies])
 
 
 def _dense(points: Points) -> Int64[Tensor, "edges 2"] | None:
     """Return the tree from one matrix; None if that can not tell the distances apart."""
     if not points.is_cpu or len(points) < ALONE:
-        return _padded(points[None])[0]
-    return dense_tree(placed(points, torch.ones(len(points), dtype=torch.bool)))
+        return padded_edges(points[None])[0]
+    return dense_tree(points)
 
 
 def _copies(points: Points) -> tuple[Int64[Tensor, " distinct"], Int64[Tensor, "copies 2"]]:
@@ -79,20 +79,19 @@ def spanning_trees(
     return edges, edge_lengths(clouds.reshape(count * n, d), rows.reshape(-1, 2)).reshape(edges.shape[:2])
 
 
-def _padded(clouds: Float[Tensor, "clouds n d"]) -> Edges:
-    return padded_edges(clouds, torch.ones(clouds.shape[:2], dtype=torch.bool, device=clouds.device))
-
-
 @torch.no_grad()
-def padded_edges(clouds: Float[Tensor, "clouds n d"], present: Bool[Tensor, "clouds n"]) -> Edges:
-    """Return the edges of `spanning_trees`."""
+def padded_edges(
+    clouds: Float[Tensor, "clouds n d"], present: Bool[Tensor, "clouds n"] | None = None
+) -> Edges:
+    """Return the edges of `spanning_trees`; all points are present if nothing else is said."""
     n = clouds.shape[1]
     rows = placed(clouds, present)
-    squares = rows.square().sum(dim=2)
-    distances = torch.baddbmm(squares[:, None, :], rows, rows.mT, alpha=-2)
-    distances += squares[:, :, None]
-    distances = torch.maximum(distances, distances.mT)  # a product need not be symmetric to the bit
-    apart = ~(present[:, :, None] & present[:, None, :])
-    numbers = minimum_spanning_edges(distances.clamp_(min=0).masked_fill_(apart, torch.inf))
+    products = torch.bmm(rows, rows.mT)
+    squares = products.diagonal(dim1=1, dim2=2)
+    distances = squares[:, None, :] + squares[:, :, None] - 2 * products
+    distances = torch.maximum(distances, distances.mT).clamp_(min=0)  # to the bit, a product is not symmetric
+    if present is not None:
+        distances.masked_fill_(~(present[:, :, None] & present[:, None, :]), torch.inf)
+    numbers = minimum_spanning_edges(distances)
     numbers = numbers.masked_fill(numbers == n * n, 0)
     return torch.stack([numbers // max(n, 1), numbers % max(n, 1)], dim=-1)
