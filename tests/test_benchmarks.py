@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks import clouds, files, measures, nearest, record, timing
+from benchmarks import clouds, files, measures, nearest, persistence, record, timing
 from benchmarks.limits import Limit, share
 from benchmarks.record import Agreement, Record, Row, Spent
 from benchmarks.timing import Timed
@@ -70,6 +70,51 @@ def test_files_have_their_targets(read):
         (None, 300),
         (None, 300),
     ]
+
+
+@pytest.fixture(scope="module")
+def persistent(tmp_path_factory):
+    path = tmp_path_factory.mktemp("persistence") / "persistence.json"
+    # a Python that has scikit-learn and SciPy; what else could be compared with is not among them
+    cases = {name: case._replace(peers=dict.fromkeys(PEERS)) for name, case in persistence.QUICK.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(persistence, "QUICK", {name: cases[name] for name in ("64", "4096")})
+        assert persistence.main(["--quick", "--peers", sys.executable, "-o", str(path)]) == 0
+    return Record.model_validate_json(path.read_bytes())
+
+
+PEERS = (persistence.HDBSCAN, persistence.LINKAGE)
+
+
+def test_persistence_is_compared_with_peers_and_with_one_product(persistent):
+    compared = [row for row in persistent.rows if row.agreements]
+    assert len(compared) == 2 * 2 * len(PEERS)  # two sizes, two kinds of points
+    assert all(pair.holds for row in compared for pair in row.agreements)
+    assert {row.unit for row in persistent.rows} == {"times faster", "times as long", "MB"}
+    assert set(persistent.machine["peers"]) >= {"torch", "scikit-learn", "scipy"}
+
+
+def test_persistence_has_the_targets_that_were_set():
+    targets = {
+        name: (*case.peers.values(), case.passes, case.most) for name, case in persistence.CASES.items()
+    }
+    assert targets == {
+        "classes": (10, None, None),
+        "64": (1.5, None, None, None),
+        "256": (3, None, None),
+        "1024": (5, None, None, None),
+        "4096": (5, 2, None, None),
+        "20000": (45, 15, 3, None),
+        "100000": (None, 25),
+        "1000000": (None, None),
+    }
+
+
+def test_a_peer_that_ends_is_told(tmp_path):
+    peers = persistence.Peers(sys.executable)
+    with pytest.raises(RuntimeError, match="the peers ended with 1"):
+        peers.ask(peer="nobody", file=str(tmp_path / "none.npy"), calls=1)
+    peers.close()
 
 
 def test_compared_arms_agree(measured, read):

@@ -36,6 +36,8 @@ MEASURED = 32  # edges a point that may be measured again
 
 def dense_tree(points: Points) -> Int64[Tensor, "edges 2"] | None:
     """Return the edges u < v of the minimum spanning tree of finite points, in no order, or None."""
+    if len(points) < 2:
+        return torch.empty(0, 2, dtype=torch.int64)
     rows = points.double() / power_of_two(points) if points.dtype == torch.float64 else points
     return _Forest(centered_single(rows), rows).grow()
 

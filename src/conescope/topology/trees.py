@@ -21,7 +21,7 @@ from conescope.topology.light import Progress, light_tree
 from conescope.topology.placing import placed
 from conescope.topology.spanning import minimum_spanning_edges
 
-ALONE = 48  # points from which on a cloud is better off alone
+ALONE = 48  # points from which on a cloud of a batch is better off alone
 LARGE = 6144  # points from which on its matrix is not held
 
 
@@ -51,9 +51,7 @@ def spanning_edges(
 
 def _dense(points: Points) -> Int64[Tensor, "edges 2"] | None:
     """Return the tree from one matrix; None if that can not tell the distances apart."""
-    if not points.is_cpu or len(points) < ALONE:
-        return padded_edges(points[None])[0]
-    return dense_tree(points)
+    return dense_tree(points) if points.is_cpu else padded_edges(points[None])[0]
 
 
 def _copies(points: Points) -> tuple[Int64[Tensor, " distinct"], Int64[Tensor, "copies 2"]]:

@@ -1,0 +1,295 @@
+"""H0 with its gradient against other packages, and against one product of all pairs, in one run.
+
+    python -m benchmarks.persistence [--peers PYTHON] [--quick] [--only NAME] [-o FILE]
+
+Peers run in a process of their own (`peers.py`), by a Python that has them: some are under licenses that
+conescope does not want near it. All arms take turns. Without `--peers` only conescope and the product are
+timed.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks import machine
+from benchmarks.clouds import cloud
+from benchmarks.machine import anonymous_bytes
+from benchmarks.memory import Peak
+from benchmarks.record import RESULTS, Agreement, Row, finish, seconds
+from benchmarks.timing import PAUSE, Timed, once, quotient
+from conescope.topology import h0_lengths
+
+OURS, PASS = "conescope", "one float32 product"
+TOPOLOGICAL, HDBSCAN, LINKAGE = "torch_topological", "scikit-learn HDBSCAN", "scipy linkage"
+BLOCK = 2048  # rows of the product at a time
+ROUNDING = 1e-5  # relative, in the sum of the bars
+
+
+class Case(NamedTuple):
+    """A size, the peers that can do it, and how much faster than each conescope should be."""
+
+    n: int
+    d: int
+    clouds: int = 1
+    peers: Mapping[str, float | None] = MappingProxyType({})
+    passes: float | None = None  # products of all pairs that it may take
+    most: float | None = None  # seconds
+    memory: float | None = None  # bytes
+    calls: int = 1  # in one turn
+    turns: int = 5
+
+
+GB = 10**9
+CASES = {
+    "classes": Case(16, 768, clouds=64, peers={TOPOLOGICAL: 10}, calls=5),
+    "64": Case(64, 768, peers={TOPOLOGICAL: 1.5, LINKAGE: None}, calls=50),
+    "256": Case(256, 768, peers={TOPOLOGICAL: 3}, calls=20),
+    "1024": Case(1024, 768, peers={TOPOLOGICAL: 5, HDBSCAN: None}, calls=5),
+    "4096": Case(4096, 768, peers={TOPOLOGICAL: 5, HDBSCAN: 2}, turns=3),
+    "20000": Case(20_000, 384, peers={TOPOLOGICAL: 45, HDBSCAN: 15}, passes=3, memory=0.8 * GB, turns=3),
+    "100000": Case(100_000, 384, most=25, memory=2.5 * GB, turns=1),
+    "1000000": Case(1_000_000, 64, turns=1),
+}
+QUICK = {
+    "classes": Case(5, 8, clouds=3, peers={TOPOLOGICAL: 10}),
+    "64": Case(12, 8, peers={TOPOLOGICAL: 1.5, LINKAGE: None}),
+    "4096": Case(60, 8, peers={HDBSCAN: 2}, passes=3, memory=0.8 * GB),
+    "100000": Case(80, 4, most=25, memory=2.5 * GB, turns=1),
+}
+LONG = {"1000000"}  # not without being asked for
+SLOW = 20.0  # seconds from which on a peer has one turn
+
+
+class Peers:
+    """The process of the peers; it waits, without threads at work, while others have their turn."""
+
+    def __init__(self, python: str) -> None:
+        script = Path(__file__).with_name("peers.py")
+        self.process = subprocess.Popen(
+            [python, str(script), str(torch.get_num_threads())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, **request: object) -> dict[str, Any]:
+        """Return the answer to a request.
+
+        Raises:
+            RuntimeError: if the process has ended.
+        """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the peers ended with {self.process.wait()} at {request}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """Let the process end."""
+        self.process.communicate()
+
+
+class Turn(NamedTuple):
+    """What an arm did in one turn: the seconds of a call, and the sum of the bars."""
+
+    seconds: float
+    total: float
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the benchmarks; return 1 if arms that are compared disagree in the sum of the bars."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.persistence", description=__doc__)
+    parser.add_argument(
+        "--peers", metavar="PYTHON", help="a Python that has torch_topological, scikit-learn, scipy"
+    )
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: does the code run?")
+    parser.add_argument("--only", choices=CASES, action="append", help="one size; repeat for more")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where the JSON goes")
+    given = parser.parse_args(arguments)
+    path = given.output
+    if path is None and not given.quick and not given.only:
+        path = RESULTS / "persistence.json"
+    cases = QUICK if given.quick else CASES
+    names = (
+        [name for name in cases if name in given.only]
+        if given.only
+        else [name for name in cases if name not in LONG]
+    )
+    hardware, rows = machine.hardware(), []
+    peers = Peers(given.peers) if given.peers else None
+    if peers is not None:
+        hardware["peers"] = peers.ask(peer="versions")
+    try:
+        for name in names:
+            for kind in KINDS:
+                print(f"{name}, {kind} ...", file=sys.stderr)
+                rows += case_rows(cases[name], kind, peers)
+    finally:
+        if peers is not None:
+            peers.close()
+    flags = ["--quick"] * given.quick + [f"--only {name}" for name in given.only or ()]
+    command = " ".join(["python -m benchmarks.persistence", *["--peers PYTHON"] * bool(given.peers), *flags])
+    return finish(command, rows, hardware, quick=given.quick, path=path)
+
+
+def isotropic(n: int, d: int) -> Tensor:
+    """Return standard normal points."""
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(1))
+
+
+KINDS: dict[str, Callable[[int, int], Tensor]] = {
+    "like embeddings": lambda n, d: cloud(n, d).points,
+    "isotropic": isotropic,
+}
+
+
+def case_rows(case: Case, kind: str, peers: Peers | None) -> list[Row]:
+    """Return how much faster than its peers conescope is at one size, and what it needs."""
+    shape = (case.clouds, case.n, case.d) if case.clouds > 1 else (case.n, case.d)
+    points = KINDS[kind](case.clouds * case.n, case.d).reshape(shape)
+    arms: dict[str, Callable[[], Turn]] = {OURS: lambda: of_ours(points, case.calls)}
+    if case.clouds == 1:
+        arms[PASS] = lambda: of_product(points, case.calls)
+    with TemporaryDirectory() as folder:
+        file = str(Path(folder, "points.npy"))
+        np.save(file, points.numpy())
+        if peers is not None:
+            for peer in case.peers:
+                arms[peer] = lambda peer=peer: of_peer(peers, peer, file, case.calls)
+        times, totals = in_turns(arms, case.turns)
+    size = " x ".join(str(side) for side in shape)
+    return [*_ratios(case, kind, size, times, totals), *_limits(case, kind, size, points, times)]
+
+
+def in_turns(arms: dict[str, Callable[[], Turn]], turns: int) -> tuple[dict[str, Timed], dict[str, float]]:
+    """Return the seconds of a call of each arm, and its sum of bars; a slow arm has no second turn."""
+    first = {name: arm() for name, arm in arms.items()}
+    taken: dict[str, list[float]] = {name: [] for name in arms}
+    for _ in range(turns):
+        for name, arm in arms.items():
+            if first[name].seconds < SLOW:
+                time.sleep(PAUSE)
+                taken[name].append(arm().seconds)
+            elif not taken[name]:
+                taken[name].append(first[name].seconds)
+    times = {name: Timed(tuple(each)) for name, each in taken.items()}
+    return times, {name: turn.total for name, turn in first.items()}
+
+
+def of_ours(points: Tensor, calls: int) -> Turn:
+    """Return a turn of conescope, forward and backward."""
+    wanted = points.clone().requires_grad_()
+    total = 0.0
+
+    def call() -> None:
+        nonlocal total
+        wanted.grad = None
+        bars = h0_lengths(wanted).sum()
+        bars.backward()
+        total = float(bars.detach())
+
+    return Turn(median(once(call) for _ in range(calls)), total)
+
+
+def of_product(points: Tensor, calls: int) -> Turn:
+    """Return a turn of the products of all pairs, each pair once: n^2 d operations, which H0 must exceed."""
+    held = points.new_empty(BLOCK * BLOCK)
+    blocks = torch.split(points, BLOCK)
+
+    def call() -> None:
+        for i, rows in enumerate(blocks):
+            for columns in blocks[i:]:
+                torch.mm(rows, columns.T, out=held[: len(rows) * len(columns)].view(len(rows), -1))
+
+    return Turn(median(once(call) for _ in range(calls)), float("nan"))
+
+
+def of_peer(peers: Peers, peer: str, file: str, calls: int) -> Turn:
+    """Return a turn of a peer."""
+    answer = peers.ask(peer=peer, file=file, calls=calls)
+    return Turn(median(answer["seconds"]), answer["total"])
+
+
+def _ratios(case: Case, kind: str, size: str, times: dict[str, Timed], totals: dict[str, float]) -> list[Row]:
+    rows = [
+        Row(
+            benchmark="persistence",
+            what=f"H0 and its gradient, {size}, {kind}, against {peer}",
+            n=case.n,
+            d=case.d,
+            value=quotient(times[peer], times[OURS]),
+            unit="times faster",
+            least=least,
+            seconds=seconds(times, OURS, peer),
+            agreements=(Agreement.of(f"sum of the bars, {peer}", totals[OURS], totals[peer], ROUNDING),),
+        )
+        for peer, least in case.peers.items()
+        if peer in times
+    ]
+    if PASS in times:
+        rows.append(
+            Row(
+                benchmark="persistence",
+                what=f"H0 and its gradient, {size}, {kind}, against {PASS} of all pairs",
+                n=case.n,
+                d=case.d,
+                value=quotient(times[OURS], times[PASS]),
+                unit="times as long",
+                most=case.passes,
+                seconds=seconds(times, OURS, PASS),
+            )
+        )
+    return rows
+
+
+def _limits(case: Case, kind: str, size: str, points: Tensor, times: dict[str, Timed]) -> list[Row]:
+    rows = []
+    if case.most is not None:
+        rows.append(
+            Row(
+                benchmark="persistence",
+                what=f"H0 and its gradient, {size}, {kind}",
+                n=case.n,
+                d=case.d,
+                value=times[OURS].median,
+                unit="s",
+                most=case.most if kind != "isotropic" else None,
+                seconds=seconds(times, OURS),
+            )
+        )
+    before = anonymous_bytes()
+    if case.memory is not None and before is not None:
+        with Peak() as peak:
+            of_ours(points, 1)
+        rows.append(
+            Row(
+                benchmark="persistence",
+                what=f"memory beyond the points, {size}, {kind}",
+                n=case.n,
+                d=case.d,
+                value=(peak.bytes - before) / 1e6,
+                unit="MB",
+                most=case.memory / 1e6,
+            )
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())
