@@ -30,7 +30,9 @@ class Tree(NamedTuple):
 def tree(points: Tensor, metric: Metric, exact: bool, progress: Progress | None) -> Tree:
     """Return the tree of one cloud (n, d), or the trees of a batch (clouds, n, d)."""
     _check_metric(metric)
-    check_points(points, batched=True)
+    check_points(
+        points if metric != "precomputed" or points.numel() else points.new_zeros(0, 1), batched=True
+    )
     check_finite(points)
     if metric == "precomputed":
         return _of_matrices(points)
@@ -116,26 +118,42 @@ def _edges_of_groups(
 
 
 def _of_matrices(distances: Float[Tensor, "*batch n n"]) -> Tree:
-    """Return the tree from distances; their diagonals do not matter."""
-    matrices = distances if distances.ndim == 3 else distances[None]
+    """Return the tree from distances; their diagonals do not matter.
+
+    Of the two entries of an edge the upper one is its length, and gets the gradient.
+    """
     n = distances.shape[-1]
     if distances.shape[-2] != n:
         raise ValueError(
             f"precomputed distances have shape (n, n) or (batch, n, n), got {tuple(distances.shape)}"
         )
-    known = matrices.detach().double()
-    if not bool(((known - known.mT).abs() <= SYMMETRIC * known.abs().amax()).all()) or bool(
-        (known < 0).any()
-    ):
-        raise ValueError(
-            "precomputed distances must be symmetric and not negative; make them so before the call"
-        )
+    matrices = distances if distances.ndim == 3 else distances[None]
+    diagonal = torch.eye(n, dtype=torch.bool, device=distances.device)
+    known = matrices.detach().double().masked_fill(diagonal, 0)
+    _check_distances(known)
     numbers = minimum_spanning_edges(torch.minimum(known, known.mT))
     edges = torch.stack([numbers // max(n, 1), numbers % max(n, 1)], dim=-1)
     lengths = matrices.flatten(1).gather(1, numbers)
     if distances.ndim == 2:
         edges, lengths = edges[0], lengths[0]
     return _ascending(edges, lengths, "precomputed", n, distances.dtype)
+
+
+def _check_distances(matrices: Float[Tensor, "batch n n"]) -> None:
+    if matrices.numel() == 0:
+        return
+    slack = SYMMETRIC * matrices.abs().amax(dim=(1, 2), keepdim=True)
+    for bad, what in (
+        (matrices < 0, "not be negative"),
+        ((matrices - matrices.mT).abs() > slack, "be symmetric"),
+    ):
+        if bool(bad.any()):
+            at, u, v = bad.nonzero()[0].tolist()
+            where = f" of matrix {at}" if len(matrices) > 1 else ""
+            raise ValueError(
+                f"precomputed distances must {what}, but entry ({u}, {v}){where} is {matrices[at, u, v]:g} "
+                f"and entry ({v}, {u}) is {matrices[at, v, u]:g}; pass distances, not points or similarities"
+            )
 
 
 def _on_sphere(points: Tensor) -> Tensor:

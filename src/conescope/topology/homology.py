@@ -32,7 +32,6 @@ from conescope._optional import require
 from conescope._types import Barcode, Points
 from conescope.topology.lengths import edge_lengths
 from conescope.topology.rips import h0_barcode
-from conescope.topology.spanning import minimum_spanning_edges
 
 Metric: TypeAlias = Literal["euclidean", "cosine", "precomputed"]
 
@@ -67,9 +66,10 @@ def rips_barcode(
     """
     _check(points, max_dim, metric, longest)
     wide = points if points.dtype == torch.float64 else points.float()
+    # the mean of both entries, of a matrix that is symmetric up to rounding
+    connected = h0_barcode((wide + wide.mT) / 2 if metric == "precomputed" else wide, metric=metric)
     if metric == "cosine":
         wide = _directions(wide)
-    connected = _h0(wide, metric)
     if longest is not None:
         connected = connected.masked_fill(connected > longest, torch.inf)
     barcodes = [connected.to(points.dtype)]
@@ -142,22 +142,6 @@ def _lengths(points: Tensor, edges: Int64[Tensor, "edges 2"], metric: Metric) ->
         return (points[u, v] + points[v, u]) / 2
     lengths: Tensor = edge_lengths(points, edges)
     return lengths.square() / 2 if metric == "cosine" else lengths
-
-
-def _h0(points: Tensor, metric: Metric) -> Barcode:
-    if metric == "euclidean":
-        return h0_barcode(points)
-    if metric == "cosine":
-        return h0_barcode(points).square() / 2
-    n = len(points)
-    if n == 0:
-        return points.new_zeros(0, 2)
-    distances = _all_distances(points, metric)
-    numbers = minimum_spanning_edges(distances[None])[0]
-    edges = torch.stack([numbers // n, numbers % n], dim=1)
-    deaths = _lengths(points, edges, metric).sort(stable=True).values
-    deaths = torch.cat([deaths, deaths.new_full((1,), torch.inf)])
-    return torch.stack([torch.zeros_like(deaths), deaths], dim=1)
 
 
 @torch.no_grad()

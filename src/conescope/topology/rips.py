@@ -19,7 +19,8 @@ points a few times over, and blocks of distances.
 All functions take, besides the points,
 
     groups    a label for each point: every group is a cloud of its own
-    metric    "euclidean"; "cosine", 1 - cosine of the angle; "precomputed", the points are distances (n, n)
+    metric    "euclidean"; "cosine", 1 - cosine of the angle; "precomputed", the points are distances (n, n),
+              of which the diagonal does not matter and the entries above it get the gradient
     exact     False: of a cloud of more than 6000 points only a spanning tree of short edges. Then the k-th
               shortest bar is at least as long as the true one, so their sum is an upper bound.
     progress  a function that is told, while one large cloud is worked on, the share that is done
@@ -84,9 +85,9 @@ def h0_edges(
     is no edge.
 
     Raises:
-        ValueError: if a point is not finite or, for cosines, zero (the row is named), or the shape is not
-        that of
-            points, or distances are not symmetric or negative.
+        ValueError: if a point is not finite or, for cosines, zero (the row is named, counted through all
+            clouds of a batch or list); if the shape is not that of points; if distances are negative or
+            not symmetric.
 
     >>> h0_edges(torch.tensor([[0.0], [7.0], [1.0], [3.0]]))
     tensor([[0, 2],
