@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conescope.topology import RULES, select_bars
+from conescope.topology import RULES, select_bars, selection
 from conescope.topology.selection import _expected_share, check_rule
 from tests.reference import selection as reference
 
@@ -313,3 +313,16 @@ def test_a_length_that_can_not_be_one_is_named(rule, value):
 def test_the_same_on_an_accelerator(rule):
     batch = torch.from_numpy(barcodes(two_levels))
     assert torch.equal(select_bars(batch.cuda(), rule).cpu(), select_bars(batch, rule))
+
+
+@pytest.mark.parametrize("rule", ["recursive", "single_pass", "shifted"])
+@settings(max_examples=30, deadline=None)
+@given(st.integers(4, 60), st.floats(0.1, 6), st.integers(0, 2**31))
+def test_following_the_recursion_equals_reading_its_table(rule, n, power, seed):
+    """Long barcodes are selected step by step."""
+    bars = torch.from_numpy(np.random.default_rng(seed).random((3, n)) ** power)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selection, "LONG", 10**9)
+        table = select_bars(bars, rule)
+        patch.setattr(selection, "LONG", 0)
+        assert torch.equal(select_bars(bars, rule), table)

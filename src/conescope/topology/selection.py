@@ -49,6 +49,7 @@ RULES: tuple[str, ...] = get_args(Rule)
 # Sums of equal bars differ by their rounding; a difference below this is none.
 TOLERANCE = 1e-12
 LISTS_AT_ONCE = 256  # bounds the memory: this many lists times the number of bars
+LONG = 1024  # bars from which on the recursion is followed step by step, which costs synchronizations
 
 
 def select_bars(lengths: Lengths, rule: Rule | None = "recursive") -> Mask:
@@ -104,42 +105,55 @@ def _kept_by_alpha(bars: Tensor, count: Tensor, rule: Rule) -> Tensor:
 
     A list of the recursion is given by k alone, the number of bars x_1 .. x_k before r and T. So the
     rule becomes a table, k -> i or "stop here", and the recursion follows the table's pointers: no loop
-    whose length depends on the data.
+    whose length depends on the data. The table of many bars would be large, and most of it is never read.
     """
     shortest = bars.gather(1, (count - 1).clamp(min=0)[:, None])
-    first = _first_falls(bars[:, 1:], shortest)
-    k = torch.arange(first.shape[1], device=bars.device)
+    falls = _Falls(bars[:, 1:], shortest)
     start = (count - 2).clamp(min=0)[:, None]
     if rule == "single_pass":
-        return 1 + first.gather(1, start)[:, 0]
-    stops = torch.ceil(_expected_share(shortest) * (k + 2)) >= first
-    following = torch.where(stops, k, first)
-    for _ in range(first.shape[1].bit_length()):
-        following = following.gather(1, following)
-    i = first.gather(1, following.gather(1, start))[:, 0]
+        return 1 + falls.first(start)[:, 0]
+    share = _expected_share(shortest)
+    if bars.shape[1] > LONG:  # few of the lists are met on the way
+        k = start
+        while not torch.equal(following := _following(falls.first(k), k, share), k):
+            k = following
+        i = falls.first(k)[:, 0]
+    else:
+        every = torch.arange(bars.shape[1], device=bars.device).expand(len(bars), -1)
+        first = torch.cat([falls.first(k) for k in torch.split(every, LISTS_AT_ONCE, dim=1)], dim=1)
+        following = _following(first, every, share)
+        for _ in range(first.shape[1].bit_length()):
+            following = following.gather(1, following)
+        i = first.gather(1, following.gather(1, start))[:, 0]
     return 1 + i if rule == "recursive" else i
 
 
-def _first_falls(ordered: Tensor, shortest: Tensor) -> Tensor:
-    """Return i for every list x_1 .. x_k, r, T, with k = 0 .. width: (rows, width + 1), at least 1.
+def _following(first: Tensor, k: Tensor, share: Tensor) -> Tensor:
+    """Return which list comes after list k: itself where the recursion stops."""
+    return torch.where(torch.ceil(share * (k + 2)) >= first, k, first)
+
+
+class _Falls:
+    """Where the totals of lists x_1 .. x_k, r, T first fall.
 
     `ordered` holds x_1, x_2, ... of each row, with r and the zeros at the end; T is 1.
     """
-    width = ordered.shape[1]
-    index = torch.arange(width + 1, device=ordered.device)
-    sums = torch.nn.functional.pad(ordered.cumsum(dim=1), (1, 0))
-    logs = torch.nn.functional.pad(torch.special.xlogy(ordered, ordered).cumsum(dim=1), (1, 0))
-    shortest_log = torch.special.xlogy(shortest, shortest)
-    tables = []
-    for k in torch.split(index, LISTS_AT_ONCE):
+
+    def __init__(self, ordered: Tensor, shortest: Tensor) -> None:
+        self.shortest, self.shortest_log = shortest, torch.special.xlogy(shortest, shortest)
+        self.index = torch.arange(ordered.shape[1] + 1, device=ordered.device)
+        self.sums = torch.nn.functional.pad(ordered.cumsum(dim=1), (1, 0))
+        self.logs = torch.nn.functional.pad(torch.special.xlogy(ordered, ordered).cumsum(dim=1), (1, 0))
+
+    def first(self, k: Tensor) -> Tensor:
+        """Return i, at least 1, for lists k of shape (rows, lists)."""
         # P_i and sum x ln x over each tail (x_{i+1} .. x_k, r, T); T = 1 adds nothing to the latter
-        tail = sums[:, k, None] - sums[:, None, :] + (shortest + 1)[:, :, None]
-        tail_log = logs[:, k, None] - logs[:, None, :] + shortest_log[:, :, None]
-        totals = tail + index * torch.exp(tail_log / tail)  # S_i, as e^{-h} = e^{sum x ln x / P} / P
+        tail = self.sums.gather(1, k)[:, :, None] - self.sums[:, None, :] + (self.shortest + 1)[:, :, None]
+        tail_log = self.logs.gather(1, k)[:, :, None] - self.logs[:, None, :] + self.shortest_log[:, :, None]
+        totals = tail + self.index * torch.exp(tail_log / tail)  # S_i, as e^{-h} = e^{sum x ln x / P} / P
         falls = totals[..., :-1] < totals[..., 1:] * (1 - TOLERANCE)
-        falls &= index[1:] < k[:, None]
-        tables.append(torch.where(falls.any(dim=-1), falls.int().argmax(dim=-1) + 1, k - 1))
-    return torch.cat(tables, dim=1).clamp(min=1)
+        falls &= self.index[1:] < k[..., None]
+        return torch.where(falls.any(dim=-1), falls.int().argmax(dim=-1) + 1, k - 1).clamp(min=1)
 
 
 def _expected_share(alpha: Tensor) -> Tensor:
