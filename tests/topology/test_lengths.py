@@ -1,0 +1,161 @@
+"""Lengths of edges and their gradients: by hand, numerically, against torch's own norm, in every unit."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.autograd import gradcheck, gradgradcheck
+from torch.testing import assert_close
+
+from conescope.topology.lengths import edge_lengths
+
+
+def cloud(n, d, seed=0, dtype=torch.float64):
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def pairs(n, count, seed=0):
+    """Pairs of different points, in any order, some of them more than once."""
+    generator = torch.Generator().manual_seed(seed)
+    first = torch.randint(n, (count,), generator=generator)
+    return torch.stack([first, (first + torch.randint(1, n, (count,), generator=generator)) % n], dim=1)
+
+
+TRIANGLE = torch.tensor([[0.0, 0.0], [3.0, 4.0], [3.0, 0.0]], dtype=torch.float64)
+SIDES = torch.tensor([[0, 1], [1, 2], [2, 0]])
+
+
+# ---- values by hand
+
+
+def test_the_sides_of_a_triangle():
+    assert edge_lengths(TRIANGLE, SIDES).tolist() == [5, 4, 3]
+
+
+def test_each_side_pulls_at_its_ends_along_itself():
+    points = TRIANGLE.clone().requires_grad_()
+    weights = torch.tensor([10.0, 1.0, 2.0], dtype=torch.float64)
+    (weights * edge_lengths(points, SIDES)).sum().backward()
+    # (3, 4) / 5 times 10; (0, 1); (1, 0) times 2
+    expected = [[-6.0 - 2.0, -8.0], [6.0, 8.0 + 1.0], [2.0, -1.0]]
+    assert_close(points.grad, torch.tensor(expected, dtype=torch.float64), rtol=1e-15, atol=1e-15)
+
+
+def test_an_edge_given_twice_adds_its_pulls():
+    points = TRIANGLE.clone().requires_grad_()
+    edges = torch.tensor([[0, 1], [0, 1], [1, 0]])
+    lengths = edge_lengths(points, edges)
+    assert lengths.tolist() == [5, 5, 5]
+    lengths.sum().backward()
+    expected = torch.tensor([[-1.8, -2.4], [1.8, 2.4], [0.0, 0.0]], dtype=torch.float64)
+    assert_close(points.grad, expected, rtol=1e-15, atol=0)
+
+
+def test_a_length_of_zero_pulls_at_nothing():
+    points = torch.tensor([[0.0, 0.0], [0.0, 0.0], [3.0, 4.0]], requires_grad=True)
+    lengths = edge_lengths(points, torch.tensor([[0, 1], [1, 2]]))
+    assert lengths.tolist() == [0, 5]
+    (gradient,) = torch.autograd.grad(lengths, points, torch.tensor([1e30, 1.0]), create_graph=True)
+    assert_close(gradient, torch.tensor([[0.0, 0.0], [-0.6, -0.8], [0.6, 0.8]]))
+    (second,) = torch.autograd.grad(gradient[2, 0], points)
+    # d (x / |x|) / dx = (I - x x^T / |x|^2) / |x| with x = (3, 4)
+    assert_close(second, torch.tensor([[0.0, 0.0], [-0.128, 0.096], [0.128, -0.096]]))
+
+
+@pytest.mark.parametrize("n", [0, 3])
+def test_no_edges_no_lengths_and_no_gradient(n):
+    points = torch.ones(n, 2, requires_grad=True)
+    lengths = edge_lengths(points, torch.zeros(0, 2, dtype=torch.int64))
+    assert lengths.shape == (0,)
+    lengths.sum().backward()
+    assert torch.equal(points.grad, torch.zeros(n, 2))
+
+
+# ---- numerical gradients
+
+
+def with_a_duplicate():
+    points = cloud(6, 3)
+    points[4] = points[1]
+    return points.requires_grad_()
+
+
+def test_gradients_are_the_numerical_ones():
+    edges = pairs(6, 9, seed=1)
+    points = cloud(6, 3).requires_grad_()
+    assert gradcheck(lambda x: edge_lengths(x, edges), points)
+    assert gradgradcheck(lambda x: edge_lengths(x, edges), points)
+
+
+def test_gradients_beside_an_edge_of_length_zero():
+    """The zero edge has no derivative: its square, which has one, shows that nothing else is disturbed."""
+    edges = torch.tensor([[0, 1], [1, 4], [2, 4], [5, 3]])
+    apart = torch.tensor([True, False, True, True])
+    assert edge_lengths(with_a_duplicate(), edges)[1] == 0
+    assert gradcheck(lambda x: edge_lengths(x, edges)[apart], with_a_duplicate())
+    assert gradgradcheck(lambda x: edge_lengths(x, edges)[apart], with_a_duplicate())
+    assert gradcheck(lambda x: edge_lengths(x, edges).square(), with_a_duplicate())
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 30), st.integers(1, 40), st.integers(1, 60), st.integers(0, 2**31))
+def test_as_the_norm_of_torch(n, d, count, seed):
+    points, edges = cloud(n, d, seed), pairs(n, count, seed)
+    weights = cloud(count, 1, seed + 1)[:, 0]
+    ours, theirs = points.clone().requires_grad_(), points.clone().requires_grad_()
+    found = edge_lengths(ours, edges)
+    expected = torch.linalg.vector_norm(theirs[edges[:, 0]] - theirs[edges[:, 1]], dim=1)
+    assert_close(found, expected, rtol=1e-14, atol=0)
+    (found * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert_close(ours.grad, theirs.grad, rtol=1e-11, atol=1e-12)
+
+
+# ---- units and number types
+
+
+@pytest.mark.parametrize(
+    ("dtype", "exponent"),
+    [(torch.float32, e) for e in (-30, -20, 0, 20, 30)]
+    + [(torch.float64, e) for e in (-200, -160, 0, 160, 200)],
+)
+def test_units_whose_squares_leave_the_range(dtype, exponent):
+    """In every unit the lengths of the same points, and their gradient, which has no unit."""
+    points = cloud(20, 5).mul(10.0**exponent).to(dtype).requires_grad_()
+    edges = pairs(20, 30)
+    known = (points.detach().double() * 10.0**-exponent).requires_grad_()
+    expected = torch.linalg.vector_norm(known[edges[:, 0]] - known[edges[:, 1]], dim=1)
+    expected.sum().backward()
+    found = edge_lengths(points, edges)
+    found.sum().backward()
+    rtol = 16 * torch.finfo(dtype).eps
+    assert found.dtype == dtype
+    assert_close(found.detach().double() * 10.0**-exponent, expected.detach(), rtol=rtol, atol=0)
+    assert_close(points.grad.double(), known.grad, rtol=100 * rtol, atol=100 * rtol)
+
+
+def test_lengths_of_very_different_size_in_one_call():
+    """One edge of 5e-15 beside one of 5e15: neither is lost in the unit of the other."""
+    points = torch.tensor([[0.0, 0.0], [3e-15, 4e-15], [3e15, 4e15]])
+    found = edge_lengths(points, torch.tensor([[0, 1], [0, 2]]))
+    assert_close(found, torch.tensor([5e-15, 5e15]), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_halves_come_out_in_single_precision(dtype):
+    points = cloud(12, 4, dtype=dtype).requires_grad_()
+    edges = pairs(12, 20)
+    found = edge_lengths(points, edges)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, edge_lengths(points.detach().float(), edges))
+    found.sum().backward()
+    assert points.grad.dtype == dtype
+    single = points.detach().float().requires_grad_()
+    edge_lengths(single, edges).sum().backward()
+    assert torch.equal(points.grad, single.grad.to(dtype))
+
+
+def test_rows_that_do_not_lie_beside_each_other():
+    points = cloud(20, 10)
+    edges = pairs(10, 15)
+    assert torch.equal(edge_lengths(points[::2, ::2], edges), edge_lengths(points[::2, ::2].clone(), edges))
