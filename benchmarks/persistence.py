@@ -1,10 +1,10 @@
 """H0 with its gradient against other packages, and against one product of all pairs, in one run.
 
-    python -m benchmarks.persistence [--peers PYTHON] [--quick] [--only NAME] [-o FILE]
+    python -m benchmarks.persistence [--peers PYTHON] [--points FILE.npy] [--quick] [--only NAME] [-o FILE]
 
 Peers run in a process of their own (`peers.py`), by a Python that has them: some are under licenses that
 conescope does not want near it. All arms take turns. Without `--peers` only conescope and the product are
-timed.
+timed. Points of a file are timed as well, all of them and without peers.
 """
 
 import argparse
@@ -118,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--peers", metavar="PYTHON", help="a Python that has torch_topological, scikit-learn, scipy"
     )
+    parser.add_argument("--points", type=Path, metavar="FILE.npy", help="embeddings to time besides")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does the code run?")
     parser.add_argument("--only", choices=CASES, action="append", help="one size; repeat for more")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where the JSON goes")
@@ -139,12 +140,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in names:
             for kind in KINDS:
                 print(f"{name}, {kind} ...", file=sys.stderr)
-                rows += case_rows(cases[name], kind, peers)
+                rows += case_rows(cases[name], kind, points_of(cases[name], kind), peers)
+        if given.points is not None:
+            points = torch.from_numpy(np.load(given.points)).float()
+            case = Case(*points.shape, memory=2.5 * GB, turns=1 if given.quick else 3)
+            rows += case_rows(case, given.points.stem, points, None)
     finally:
         if peers is not None:
             peers.close()
     flags = ["--quick"] * given.quick + [f"--only {name}" for name in given.only or ()]
-    command = " ".join(["python -m benchmarks.persistence", *["--peers PYTHON"] * bool(given.peers), *flags])
+    flags += ["--peers PYTHON"] * bool(given.peers) + [
+        f"--points {name.name}" for name in [given.points] if name
+    ]
+    command = " ".join(["python -m benchmarks.persistence", *flags])
     return finish(command, rows, hardware, quick=given.quick, path=path)
 
 
@@ -159,10 +167,14 @@ KINDS: dict[str, Callable[[int, int], Tensor]] = {
 }
 
 
-def case_rows(case: Case, kind: str, peers: Peers | None) -> list[Row]:
-    """Return how much faster than its peers conescope is at one size, and what it needs."""
+def points_of(case: Case, kind: str) -> Tensor:
+    """Return points of one kind, as many clouds as the case has."""
     shape = (case.clouds, case.n, case.d) if case.clouds > 1 else (case.n, case.d)
-    points = KINDS[kind](case.clouds * case.n, case.d).reshape(shape)
+    return KINDS[kind](case.clouds * case.n, case.d).reshape(shape)
+
+
+def case_rows(case: Case, kind: str, points: Tensor, peers: Peers | None) -> list[Row]:
+    """Return how much faster than its peers conescope is at one size, and what it needs."""
     arms: dict[str, Callable[[], Turn]] = {OURS: lambda: of_ours(points, case.calls)}
     if case.clouds == 1:
         arms[PASS] = lambda: of_product(points, case.calls)
@@ -173,7 +185,7 @@ def case_rows(case: Case, kind: str, peers: Peers | None) -> list[Row]:
             for peer in case.peers:
                 arms[peer] = lambda peer=peer: of_peer(peers, peer, file, case.calls)
         times, totals = in_turns(arms, case.turns)
-    size = " x ".join(str(side) for side in shape)
+    size = " x ".join(str(side) for side in points.shape)
     return [*_ratios(case, kind, size, times, totals), *_limits(case, kind, size, points, times)]
 
 
