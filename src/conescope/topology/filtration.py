@@ -72,7 +72,7 @@ def grouped_trees(
 
 
 def tree_of_each(
-    clouds: Sequence[Points], metric: Metric, exact: bool, progress: Progress | None
+    clouds: Sequence[Float[Tensor, "_ _"]], metric: Metric, exact: bool, progress: Progress | None
 ) -> list[Tree]:
     """Return the tree of each cloud of a list; edges are numbers of its own rows."""
     if metric == "precomputed" or len(clouds) == 0:
@@ -98,8 +98,8 @@ def tree_of_each(
 
 @torch.no_grad()
 def _edges_of_groups(
-    points: Points, members: Sequence[Int64[Tensor, " k"]], exact: bool, progress: Progress | None
-) -> list[Int64[Tensor, "edges 2"]]:
+    points: Points, members: Sequence[Int64[Tensor, " _"]], exact: bool, progress: Progress | None
+) -> list[Int64[Tensor, "_ 2"]]:
     """Return the edges of each group: of small groups all at once, padded to the largest of them."""
     edges = [rows.new_zeros(0, 2) for rows in members]
     small = [number for number, rows in enumerate(members) if len(rows) < ALONE]

@@ -33,13 +33,18 @@ from collections.abc import Sequence
 from typing import TypeAlias, overload
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from conescope._types import Barcode, Clouds, Edges, Labels, Lengths, Points
 from conescope.topology.filtration import Metric, Tree, grouped_trees, tree, tree_of_each
 from conescope.topology.light import Progress
 
-Ragged: TypeAlias = Sequence[Points]  # clouds of any sizes, of one dimension
+# Clouds of any sizes, and what comes of them: each has axes of its own, so these have no names.
+Ragged: TypeAlias = Sequence[Float[Tensor, "_ _"]]
+RaggedEdges: TypeAlias = tuple[Int64[Tensor, "_ 2"], ...]
+RaggedLengths: TypeAlias = tuple[Float[Tensor, " _"], ...]
+RaggedBarcode: TypeAlias = tuple[Float[Tensor, "_ 2"], ...]
 
 
 @overload
@@ -59,7 +64,7 @@ def h0_edges(
     metric: Metric = "euclidean",
     exact: bool = True,
     progress: Progress | None = None,
-) -> tuple[Edges, ...]: ...
+) -> RaggedEdges: ...
 @overload
 def h0_edges(
     points: Ragged,
@@ -68,7 +73,7 @@ def h0_edges(
     metric: Metric = "euclidean",
     exact: bool = True,
     progress: Progress | None = None,
-) -> tuple[Edges, ...]: ...
+) -> RaggedEdges: ...
 def h0_edges(
     points: Clouds | Ragged,
     *,
@@ -76,7 +81,7 @@ def h0_edges(
     metric: Metric = "euclidean",
     exact: bool = True,
     progress: Progress | None = None,
-) -> Edges | tuple[Edges, ...]:
+) -> Edges | RaggedEdges:
     """Return the edges of the minimum spanning tree: (n - 1, 2) pairs u < v, ascending by length.
 
     Points of shape (batch, n, d) give (batch, n - 1, 2); edges of groups are numbers of rows of all points.
@@ -115,7 +120,7 @@ def h0_lengths(
     metric: Metric = "euclidean",
     exact: bool = True,
     progress: Progress | None = None,
-) -> tuple[Lengths, ...]: ...
+) -> RaggedLengths: ...
 @overload
 def h0_lengths(
     points: Ragged,
@@ -124,7 +129,7 @@ def h0_lengths(
     metric: Metric = "euclidean",
     exact: bool = True,
     progress: Progress | None = None,
-) -> tuple[Lengths, ...]: ...
+) -> RaggedLengths: ...
 def h0_lengths(
     points: Clouds | Ragged,
     *,
@@ -132,7 +137,7 @@ def h0_lengths(
     metric: Metric = "euclidean",
     exact: bool = True,
     progress: Progress | None = None,
-) -> Lengths | tuple[Lengths, ...]:
+) -> Lengths | RaggedLengths:
     """Return the lengths of the n - 1 finite bars, ascending, differentiable in the points.
 
     Points of shape (batch, n, d) give (batch, n - 1). Bars of length zero are kept. float16 and
@@ -162,7 +167,7 @@ def h0_barcode(
     metric: Metric = "euclidean",
     exact: bool = True,
     progress: Progress | None = None,
-) -> tuple[Barcode, ...]: ...
+) -> RaggedBarcode: ...
 @overload
 def h0_barcode(
     points: Ragged,
@@ -171,7 +176,7 @@ def h0_barcode(
     metric: Metric = "euclidean",
     exact: bool = True,
     progress: Progress | None = None,
-) -> tuple[Barcode, ...]: ...
+) -> RaggedBarcode: ...
 def h0_barcode(
     points: Clouds | Ragged,
     *,
@@ -179,7 +184,7 @@ def h0_barcode(
     metric: Metric = "euclidean",
     exact: bool = True,
     progress: Progress | None = None,
-) -> Barcode | tuple[Barcode, ...]:
+) -> Barcode | RaggedBarcode:
     """Return the barcode: n rows (birth, death), finite bars ascending, the last row is (0, inf).
 
     No points, no bars: the shape is then (0, 2).
