@@ -50,7 +50,8 @@ class _EdgeLengths(torch.autograd.Function):
         if torch.is_grad_enabled():  # a gradient of this gradient is wanted: it starts at the points
             differences, lengths = _differences(points, edges), edge_lengths(points, edges)
         apart = lengths > 0
-        pull = differences * torch.where(apart, grad / torch.where(apart, lengths, 1), 0)[:, None]
+        direction = differences / torch.where(apart, lengths, 1)[:, None]  # 1 over a length may overflow
+        pull = direction * torch.where(apart, grad, 0)[:, None]
         moved = torch.zeros_like(points).index_add_(0, edges[:, 0], pull)
         return moved.index_add_(0, edges[:, 1], pull, alpha=-1), None
 
