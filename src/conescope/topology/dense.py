@@ -14,7 +14,8 @@ The bound, with r = |x| near the origin, d dimensions and u = 2^-24: rounding th
 distance by at most 2 u (r_i + r_j)^2, the product in any order of summation by 2 d u r_i r_j (1 + d u)
 (Higham 2002, section 3.1), the squares of norms by (d + 4) u each, and the two sums by 4 u (r_i + r_j)^2. As
 (r_i + r_j)^2 is at most 2 r_i^2 + 2 r_j^2 and 2 r_i r_j at most r_i^2 + r_j^2, all of it is below
-(2 d + 24) u (r_i^2 + r_j^2). If the user lets torch round the factors of products further, that is added.
+(2 d + 24) u (r_i^2 + r_j^2). If the user lets torch round the factors of products further, that is added, and
+what squares lose that are too small for float32.
 
 The matrix is torch's; what is as long as the points is NumPy's, whose calls take a fraction of the time.
 """
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from conescope._types import Points
 from conescope.topology.kruskal import Numbers
-from conescope.topology.placing import centered_single, power_of_two, product_roundoff
+from conescope.topology.placing import VANISHED, centered_single, power_of_two, product_roundoff
 
 Singles = NDArray[np.float32]
 ROUNDOFF = 2.0**-24
@@ -58,6 +59,7 @@ def bounds(rows: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n n"], Float[Tens
     squares = torch.linalg.vector_norm(rows, dim=1).square()
     roundoff = product_roundoff(rows.device)
     error = ((2 * d + 24) * ROUNDOFF * (1 + 4 * d * ROUNDOFF) + 4 * (roundoff - ROUNDOFF)) * squares
+    error += VANISHED * d
     below = squares - error
     lower = torch.addmm(below, rows, rows.T, alpha=-2)
     lower += below[:, None]
@@ -93,7 +95,7 @@ class _Forest:
         here = self.every[:count]
         other = reach.argmin(axis=1)
         least = reach[here, other]
-        member, lengths = here, least
+        member, lengths, longest = here, least, least
         if count < self.n:  # from the other end, which of the members is it?
             lengths = self.lower[other[self.component], self.every]
             closest = np.full(count, np.inf, dtype=np.float32)
@@ -101,9 +103,10 @@ class _Forest:
             is_closest = np.flatnonzero(lengths == closest[self.component])[::-1]
             member = np.empty(count, dtype=np.int64)
             member[self.component[is_closest]] = is_closest  # the first of them is written last
+            longest = np.maximum(least, closest)  # to the bit, a product is not symmetric
         if self.points is None:
             return member, other
-        upper = least + self.width[member] + self.width[other]
+        upper = longest + self.width[member] + self.width[other]
         reach[here, other] = np.inf
         unsure = _least_of_rows(reach) <= upper
         reach[here, other] = least
@@ -150,14 +153,19 @@ class _Forest:
         parent = self.component[other]
         root = (parent[parent] == here) & (here < parent)  # two that chose the same edge
         edges: Numbers = np.stack([np.minimum(member, other), np.maximum(member, other)], axis=1)[~root]
-        parent = np.where(root, here, parent)
-        while not np.array_equal(further := parent[parent], parent):
+        above = parent = np.where(root, here, parent)
+        for _ in range(len(here).bit_length()):
+            if np.array_equal(further := parent[parent], parent):
+                break
             parent = further
-        number = (root.cumsum() - 1)[parent]
-        if root.sum() == 1:  # one tree
+        if root[parent].all():
+            count, number = int(root.sum()), (root.cumsum() - 1)[parent]
+        else:  # a circle of rough edges, which has no root
+            count, number = _connected(above)
+        if count == 1:  # one tree
             self.reach = self.reach[:1]
             return edges
-        self.reach = _merged_rows(self.reach, number, int(root.sum()))
+        self.reach = _merged_rows(self.reach, number, count)
         self.component = number[self.component]
         self.reach[self.component, self.every] = np.inf
         return edges
@@ -166,6 +174,16 @@ class _Forest:
 def _least_of_rows(matrix: Singles) -> Singles:
     least: Singles = torch.from_numpy(matrix).amin(dim=1).numpy()
     return least
+
+
+def _connected(parent: Numbers) -> tuple[int, Numbers]:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(parent)
+    graph = coo_array((np.ones(n, dtype=np.int8), (np.arange(n), parent)), shape=(n, n))
+    count, number = connected_components(graph, directed=False)
+    return int(count), number.astype(np.int64)
 
 
 def _merged_rows(matrix: Singles, number: Numbers, count: int) -> Singles:

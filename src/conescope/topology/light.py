@@ -39,7 +39,7 @@ from conescope._types import Points
 from conescope.topology.dense import rough_tree
 from conescope.topology.kruskal import Numbers, tree_of_candidates
 from conescope.topology.merging import leaf_order
-from conescope.topology.placing import centered_single, product_roundoff
+from conescope.topology.placing import ORDINARY, VANISHED, centered_single, ordinary, product_roundoff
 
 Lengths = NDArray[np.floating]
 Progress = Callable[[float], None]  # told the share of the pairs that have been looked at
@@ -51,12 +51,12 @@ GATHERED = 1 << 20  # coordinates gathered at a time
 CELL = 16  # points a pivot
 PIVOTS = 2048
 MANY = 32  # pairs a point that are measured before the tree is brought up to date
-CROWDED = 1 / 16  # share of light pairs in a block from which on it is looked at in float64
 PARTS = (1 << 14,)  # places of parts of the order that are treated by themselves first
-FAR = -1e30
+FAR = -1e38  # below the product of any two points
 BETTER = 0.999  # times the sum of the lengths: a tree worth a new order
 AGAIN = 3  # new orders at most
 SINGLE = 2.0**-24
+ENLARGED = 2.0**500  # times less than 1 / ORDINARY: a float64 with a square
 
 
 class Tree(NamedTuple):
@@ -77,18 +77,32 @@ def light_tree(
     For distinct finite points, at least two. Lengths are compared as `edge_lengths` computes them; of equal
     ones it depends on the points, and on nothing else, which is taken.
     """
-    points = points if points.dtype == torch.float64 else points.float()
+    points = ordinary(points)
     centered = centered_single(points)
     tree = first_tree(points, centered)
     n = len(points)
     factors = _factors(centered)
-    for width in [*(width for width in PARTS if 2 * width <= n), n] if exact else [BLOCK]:
+    widths = [*(width for width in PARTS if 2 * width <= n), n] if exact else [BLOCK]
+    rising = None if progress is None else _rising(progress)
+    for width in widths:
         for turn in range(AGAIN + 1):
-            search = _Search(points, factors, tree, width, progress if width == n else None)
+            search = _Search(points, factors, tree, width, rising if width == widths[-1] else None)
             tree, done = search.run(may_stop=turn < AGAIN)
             if done:
                 break
     return torch.from_numpy(tree.edges).to(points.device)
+
+
+def _rising(progress: Progress) -> Progress:
+    """Return the same, but when a new order begins, it is told nothing less than before."""
+    highest = 0.0
+
+    def told(share: float) -> None:
+        nonlocal highest
+        highest = max(highest, share)
+        progress(highest)
+
+    return told
 
 
 def first_tree(points: Points, centered: Float[Tensor, "n d"]) -> Tree:
@@ -146,6 +160,10 @@ def measured(points: Points, edges: Int64[Tensor, "edges 2"]) -> Float[Tensor, "
     for part, out in zip(torch.split(edges, height), torch.split(lengths, height), strict=True):
         one, other = (torch.index_select(points, 0, part[:, k], out=ends[k][: len(part)]) for k in range(2))
         torch.linalg.vector_norm(one.sub_(other), dim=1, out=out)
+    short = (lengths < 1 / ORDINARY).nonzero()[:, 0]
+    if len(short):  # squares that leave the range
+        one, other = (points[edges[short, k]].double() for k in range(2))
+        lengths[short] = (torch.linalg.vector_norm((one - other) * ENLARGED, dim=1) / ENLARGED).to(lengths)
     return lengths
 
 
@@ -216,6 +234,8 @@ class _Search:
 
     def _settle(self) -> None:
         """Take the best tree of the light pairs and the one before."""
+        if not self.light:  # nothing since the last time
+            return
         pairs, lengths = (torch.cat(parts) for parts in zip(*self.light, strict=True))
         edges = self.order[pairs].sort(dim=1).values
         self.tree = _best(edges, lengths, self.n, self.tree)
@@ -358,7 +378,9 @@ def _factors(rows: Float[Tensor, "n d"]) -> _Factors:
             piece = rest.to(numbers)
             left[part, d + digit] = right[part, d + digits + digit] = piece
             rest = rest - piece.float()
-    slack = (4 * k + 16) * SINGLE * (1 + k * SINGLE) * squares
+    error += VANISHED**0.5 * k**0.5
+    # the columns of the norms may be rounded like any factor
+    slack = ((4 * k + 16) * SINGLE * (1 + k * SINGLE) + 4 * (roundoff - SINGLE)) * squares + VANISHED * k
     return _Factors(left, right, error, slack, 2.0**-8 if low else 0.0)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from conescope._types import Clouds, Points
 
 ORDINARY = 1e15  # coordinates up to this, and down to its inverse, have float32 squares
+VANISHED = 1e-37  # more than a float32 product or square loses where it is too small for the type
 
 
 def placed(clouds: Clouds, present: Bool[Tensor, "*batch n"] | None = None) -> Float[Tensor, "*batch n d"]:
@@ -42,14 +43,19 @@ def placed(clouds: Clouds, present: Bool[Tensor, "*batch n"] | None = None) -> F
 
 def centered_single(points: Points) -> Float[Tensor, "n d"]:
     """Return the points less about their mean in float32, detached; in another unit if they are extreme."""
-    points = points.detach()
+    points = ordinary(points.detach())
+    return (points - points.mean(dim=0)).float()
+
+
+def ordinary(points: Points) -> Points:
+    """Return the points as they are, float32 or float64; if they are extreme, in another unit and float64."""
     if points.dtype != torch.float64:
         points = points.float()
     low, high = (float(end) for end in torch.aminmax(points)) if points.numel() else (0.0, 0.0)
     largest = max(-low, high)
-    if not (largest == 0 or 1 / ORDINARY < largest < ORDINARY):
-        points = points.double() / power_of_two(points.double())
-    return (points - points.mean(dim=0)).float()
+    if largest == 0 or 1 / ORDINARY < largest < ORDINARY:
+        return points
+    return points.double() / power_of_two(points.double())
 
 
 def power_of_two(clouds: Float[Tensor, "*batch n d"]) -> Float[Tensor, "*batch 1 1"]:
