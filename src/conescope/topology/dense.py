@@ -29,6 +29,7 @@ from torch import Tensor
 from conescope._types import Points
 from conescope.topology.kruskal import Numbers
 from conescope.topology.placing import VANISHED, centered_single, power_of_two, product_roundoff
+from conescope.topology.spanning import minimum_spanning_edges
 
 Singles = NDArray[np.float32]
 ROUNDOFF = 2.0**-24
@@ -48,9 +49,13 @@ def rough_tree(rows: Float[Tensor, "n d"]) -> Int64[Tensor, "edges 2"]:
 
     They may hold a circle where distances are equal to the precision of float32.
     """
-    edges = _Forest(rows.cpu(), None).grow()
+    if not rows.is_cpu:  # it stays where it is, in rounds over the whole matrix
+        lower = bounds(rows)[0]
+        numbers = minimum_spanning_edges(torch.maximum(lower, lower.T)[None])[0]
+        return torch.stack([numbers // len(rows), numbers % len(rows)], dim=1)
+    edges = _Forest(rows, None).grow()
     assert edges is not None  # nothing is measured
-    return edges.to(rows.device)
+    return edges
 
 
 def bounds(rows: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n n"], Float[Tensor, " n"]]:

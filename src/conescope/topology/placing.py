@@ -66,7 +66,8 @@ def power_of_two(clouds: Float[Tensor, "*batch n d"]) -> Float[Tensor, "*batch 1
 
 def product_roundoff(device: torch.device) -> float:
     """Return to which share torch may round the factors of a float32 product, by the user's settings."""
-    if torch.get_float32_matmul_precision() == "highest":
-        tensor_cores = device.type == "cuda" and torch.backends.cuda.matmul.allow_tf32
-        return 2.0**-10 if tensor_cores else 2.0**-24
-    return 2.0**-8
+    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
+    setting = getattr(getattr(backend, "matmul", None), "fp32_precision", None)
+    if setting is None:  # torch before 2.9 knows one setting for all
+        setting = {"highest": "ieee", "high": "tf32"}.get(torch.get_float32_matmul_precision(), "bf16")
+    return {"none": 2.0**-24, "ieee": 2.0**-24, "tf32": 2.0**-10}.get(setting, 2.0**-8)
