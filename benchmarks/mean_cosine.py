@@ -8,6 +8,7 @@ from conescope._optional import require
 from conescope.measures.cosine import mean_cosine, mean_cosine_from_moments
 from conescope.scale.moments import moments
 
+MEASURE = "measures.mean_cosine"
 PEER = "scikit-learn cosine_similarity"
 READING = "torch.sum over the points"
 FASTEST = "moments(order=1, precision='single')"
@@ -24,7 +25,7 @@ def mean_cosine_rows(n: int, d: int, repeats: int) -> list[Row]:
         return (n * mean - 1) / (n - 1)  # less the diagonal
 
     ours: dict[str, Arm] = {
-        "measures.mean_cosine": lambda: float(mean_cosine(points)),
+        MEASURE: lambda: float(mean_cosine(points)),
         "moments(order=1)": lambda: float(mean_cosine_from_moments(moments(points, order=1))),
         FASTEST: lambda: float(mean_cosine_from_moments(moments(points, order=1, precision="single"))),
     }
@@ -37,7 +38,7 @@ def mean_cosine_rows(n: int, d: int, repeats: int) -> list[Row]:
             d=d,
             value=quotient(times[PEER], times[name]),
             unit="times faster",
-            least=100,
+            least=100 if name == MEASURE else None,
             seconds=seconds(times, name, PEER),
             agreements=(Agreement.of(f"mean cosine, {PEER}", values[name], values[PEER], 1e-5),),
         )

@@ -73,36 +73,40 @@ SLOW = 20.0  # seconds from which on a peer has one turn
 
 
 class Peers:
-    """The process of the peers; it waits, without threads at work, while others have their turn."""
+    """A process for each peer; it waits, without threads at work, while others have their turn."""
 
     def __init__(self, python: str) -> None:
-        script = Path(__file__).with_name("peers.py")
-        self.process = subprocess.Popen(
-            [python, str(script), str(torch.get_num_threads())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self.python = python
+        self.processes: dict[str, subprocess.Popen[str]] = {}
 
-    def ask(self, **request: object) -> dict[str, Any]:
+    def ask(self, peer: str, **request: object) -> dict[str, Any]:
         """Return the answer to a request.
 
         Raises:
             RuntimeError: if the process has ended.
         """
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
+        if peer not in self.processes:
+            script = str(Path(__file__).with_name("peers.py"))
+            command = [self.python, script, str(torch.get_num_threads())]
+            self.processes[peer] = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        process = self.processes[peer]
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps({"peer": peer, **request}) + "\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the peers ended with {self.process.wait()} at {request}")
+            raise RuntimeError(f"{peer} ended with {process.wait()} at {request}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     def close(self) -> None:
-        """Let the process end."""
-        self.process.communicate()
+        """Let the processes end; the next request starts a new one."""
+        for process in self.processes.values():
+            process.communicate()
+        self.processes.clear()
 
 
 class Turn(NamedTuple):
@@ -185,6 +189,8 @@ def case_rows(case: Case, kind: str, points: Tensor, peers: Peers | None) -> lis
             for peer in case.peers:
                 arms[peer] = lambda peer=peer: of_peer(peers, peer, file, case.calls)
         times, totals = in_turns(arms, case.turns)
+        if peers is not None:
+            peers.close()  # their memory is free for the next case
     size = " x ".join(str(side) for side in points.shape)
     return [*_ratios(case, kind, size, times, totals), *_limits(case, kind, size, points, times)]
 

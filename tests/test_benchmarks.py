@@ -112,7 +112,7 @@ def test_persistence_has_the_targets_that_were_set():
 
 def test_a_peer_that_ends_is_told(tmp_path):
     peers = persistence.Peers(sys.executable)
-    with pytest.raises(RuntimeError, match="the peers ended with 1"):
+    with pytest.raises(RuntimeError, match="nobody ended with 1"):
         peers.ask(peer="nobody", file=str(tmp_path / "none.npy"), calls=1)
     peers.close()
 

@@ -192,6 +192,7 @@ def _second_order(points: Points, single: bool, first: int) -> _Sums:
     mean = shift.double()
     direction_sum = square_sum = torch.zeros(d, dtype=torch.float64, device=points.device)
     products = torch.zeros(d, d, dtype=torch.float64, device=points.device)
+    held = points.new_empty(min(n, PANEL) if single else 0, d, dtype=torch.float32)
     norms: list[Tensor] = []
     own: list[Tensor] = []
     between: list[Tensor] = []
@@ -199,7 +200,8 @@ def _second_order(points: Points, single: bool, first: int) -> _Sums:
         panel = points[start : start + PANEL]
         narrow = single and float(shift.abs().amax()) < ORDINARY
         # rows minus about the mean of all before: their products exceed the scatter at most twice
-        part = (_swift(panel, shift) if narrow else None) or _careful(panel, narrow, first + start, shift)
+        part = _swift(panel, shift, held[: len(panel)]) if narrow else None
+        part = part or _careful(panel, narrow, first + start, shift)
         assert part.shifted is not None  # since there is a shift
         assert part.direction_square_sum is not None
         norms.append(part.norms.double())
@@ -219,8 +221,10 @@ def _second_order(points: Points, single: bool, first: int) -> _Sums:
     return _Sums(torch.cat(norms), mean, direction_sum, scatter, square_sum)
 
 
-def _swift(panel: Points, shift: Float[Tensor, " d"] | None = None) -> _Panel | None:
-    """Return the sums by float32, in pieces that are read from memory once.
+def _swift(
+    panel: Points, shift: Float[Tensor, " d"] | None = None, shifted: Float[Tensor, "n d"] | None = None
+) -> _Panel | None:
+    """Return the sums by float32, in pieces that are read from memory once; fill in the rows less the shift.
 
     None where float32 does not hold them, where a norm is zero, and where there is a gradient to keep.
     """
@@ -228,7 +232,6 @@ def _swift(panel: Points, shift: Float[Tensor, " d"] | None = None) -> _Panel | 
         return None
     n, d = panel.shape
     norms = panel.new_empty(n, dtype=torch.float32)
-    shifted = None if shift is None else norms.new_empty(n, d)
     sums = norms.new_zeros(3, d, dtype=torch.float64)
     height = max(CACHED // d, 1)
     cores = max(min(torch.get_num_threads(), n // height), 1)
@@ -259,13 +262,14 @@ def _swept(
     inverse = weights[:, 1]
     sums = norms.new_zeros(pieces, cores, 2, d)
     squares = norms.new_zeros(pieces, d)
+    held = norms.new_empty(cores * height if shift is not None else 0, d)
     for at, (piece, length, total) in enumerate(zip(points, norms, sums, strict=True)):
         rows = piece.float()
         torch.linalg.vector_norm(rows, dim=2, out=length)
         torch.reciprocal(length, out=inverse)
         torch.bmm(weights, rows, out=total)
         if shift is not None and shifted is not None:
-            square = rows.square().flatten(0, 1)
+            square = torch.square(rows.flatten(0, 1), out=held)
             torch.mv(square.T, inverse.square().flatten(), out=squares[at])
             less = torch.sub(rows, shift, out=shifted[at])
             torch.sum(less, dim=1, out=total[:, 0])
@@ -336,8 +340,13 @@ def _plus_product(products: Covariance, rows: Float[Tensor, "n d"]) -> Covarianc
     """Return products + rows^T rows; without a gradient, in place and above the diagonal only."""
     if rows.requires_grad:
         return products + rows.T @ rows
-    for left in range(0, rows.shape[1], STRIP):
-        products[left : left + STRIP, left:] += rows[:, left : left + STRIP].T @ rows[:, left:]
+    d = rows.shape[1]
+    for left in range(0, d, STRIP):
+        right = min(left + STRIP, d)
+        for middle in range(left, right, STRIP // 2):  # below the diagonal nothing is needed
+            part = slice(middle, min(middle + STRIP // 2, right))
+            products[part, middle:right] += rows[:, part].T @ rows[:, middle:right]
+        products[left:right, right:] += rows[:, left:right].T @ rows[:, right:]
     return products
 
 
