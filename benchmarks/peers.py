@@ -31,11 +31,13 @@ def torch_topological(points):
 
 
 def hdbscan(points):
-    """scikit-learn's tree of all distances; without a gradient."""
-    from sklearn.cluster import HDBSCAN
+    """scikit-learn's tree of all distances, without what HDBSCAN does after it; without a gradient."""
+    from sklearn.cluster._hdbscan.hdbscan import _hdbscan_brute
 
-    model = HDBSCAN(algorithm="brute", min_samples=1, copy=True).fit(points)
-    return float(model._single_linkage_tree_["value"].sum())
+    tree = _hdbscan_brute(
+        points.astype("float64"), min_samples=1, alpha=1.0, metric="euclidean", n_jobs=None, copy=False
+    )
+    return float(tree["value"].sum())
 
 
 def single_linkage(points):
