@@ -25,8 +25,6 @@ from torch import Tensor
 
 from benchmarks import machine
 from benchmarks.clouds import cloud
-from benchmarks.machine import anonymous_bytes
-from benchmarks.memory import Peak
 from benchmarks.record import RESULTS, Agreement, Row, finish, seconds
 from benchmarks.timing import PAUSE, Timed, once, quotient
 from conescope.topology import h0_lengths
@@ -253,6 +251,16 @@ def of_peer(peers: Peers, peer: str, file: str, calls: int) -> Turn:
     return Turn(median(answer["seconds"]), answer["total"])
 
 
+def memory_of(points: Tensor) -> float | None:
+    """Return the bytes that a fresh process needs besides the points; None where the system does not tell."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "points.npy")
+        np.save(file, points.numpy())
+        command = [sys.executable, "-m", "benchmarks.h0_memory", str(file)]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return float(printed) if printed.strip() else None
+
+
 def _ratios(case: Case, kind: str, size: str, times: dict[str, Timed], totals: dict[str, float]) -> list[Row]:
     rows = [
         Row(
@@ -306,17 +314,15 @@ def _limits(case: Case, kind: str, size: str, points: Tensor, times: dict[str, T
                 seconds=seconds(times, OURS),
             )
         )
-    before = anonymous_bytes()
-    if case.memory is not None and before is not None:
-        with Peak() as peak:
-            of_ours(points, 1)
+    taken = None if case.memory is None else memory_of(points)
+    if case.memory is not None and taken is not None:
         rows.append(
             Row(
                 benchmark="persistence",
                 what=f"memory beyond the points, {size}, {kind}",
                 n=case.n,
                 d=case.d,
-                value=(peak.bytes - before) / 1e6,
+                value=taken / 1e6,
                 unit="MB",
                 most=case.memory / 1e6,
             )
