@@ -1,10 +1,9 @@
 """The minimum spanning tree of each cloud, by the way that suits its size and device.
 
-    many small clouds            Boruvka's algorithm on all of their matrices at once: static shapes,
-    nothing that
-                                 waits for an accelerator, so it can be compiled and captured
-    one cloud of some thousands  one matrix that shrinks as components merge (`dense`)
-    one larger cloud             one look at every pair, in blocks (`light`)
+    many small clouds     Boruvka's algorithm on all of their matrices at once: static shapes, and nothing
+                          that waits for an accelerator, so it can be compiled and captured
+    one cloud, some 1000  one matrix that shrinks as components merge (`dense`)
+    one larger cloud      one look at every pair, in blocks (`light`)
 
 Contents are not checked here.
 """

@@ -41,7 +41,7 @@ ROWS = (
         reads="quantization",
         finish=lambda cells: patchiness_of_counts(cells.counts),
         differentiable=False,
-        jackknife=False,  # cells of nine tenths of the points vary half as much as those of new points
+        jackknife=False,  # cells of nine tenths of the points vary less than those of new points
         package="faiss",
     ),
     Measure(
@@ -58,7 +58,7 @@ ROWS = (
         reads="quantization",
         finish=lambda cells: published_patchiness_of_counts(cells.counts),
         differentiable=False,
-        jackknife=False,  # cells of nine tenths of the points vary half as much as those of new points
+        jackknife=False,  # cells of nine tenths of the points vary less than those of new points
         package="faiss",
     ),
     Measure(
