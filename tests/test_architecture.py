@@ -13,7 +13,7 @@ FLOORS = [
     ["topology", "scale", "capture"],
     ["measures", "losses"],
     ["survey"],
-    ["training"],
+    ["profile", "training"],
     ["report"],
     ["cli"],
     ["__main__"],

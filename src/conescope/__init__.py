@@ -9,8 +9,21 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from conescope import capture, losses, measures, report, results, scale, survey, topology, training
-    from conescope.survey import compare, measure
+    from conescope import (
+        capture,
+        losses,
+        measures,
+        profile,
+        report,
+        results,
+        scale,
+        survey,
+        topology,
+        training,
+    )
+    from conescope.profile.layers import profile_layers
+    from conescope.survey.compare import compare
+    from conescope.survey.measure import measure
 
 __version__ = version("conescope")
 __all__ = [
@@ -20,6 +33,8 @@ __all__ = [
     "losses",
     "measure",
     "measures",
+    "profile",
+    "profile_layers",
     "report",
     "results",
     "scale",
@@ -28,7 +43,18 @@ __all__ = [
     "training",
 ]
 
-_ROOMS = ("capture", "losses", "measures", "report", "results", "scale", "survey", "topology", "training")
+_ROOMS = (
+    "capture",
+    "losses",
+    "measures",
+    "profile",
+    "report",
+    "results",
+    "scale",
+    "survey",
+    "topology",
+    "training",
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -36,6 +62,8 @@ def __getattr__(name: str) -> Any:
         return import_module(f"conescope.{name}")
     if name in ("compare", "measure"):
         return getattr(import_module("conescope.survey"), name)
+    if name == "profile_layers":
+        return import_module("conescope.profile").profile_layers
     raise AttributeError(f"module 'conescope' has no attribute {name!r}")
 
 

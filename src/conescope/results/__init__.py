@@ -4,6 +4,7 @@ from conescope.results.barcode import Barcode, SelectedBars
 from conescope.results.comparison import ComparedValue, Comparison
 from conescope.results.finetuning import Arm, Bars, Difference, FineTuning, Map, Run, Snapshot
 from conescope.results.measurement import Finding, MeasuredValue, Measurement
+from conescope.results.profile import Layer, Profile, Rows
 
 __all__ = [
     "Arm",
@@ -14,9 +15,12 @@ __all__ = [
     "Difference",
     "Finding",
     "FineTuning",
+    "Layer",
     "Map",
     "MeasuredValue",
     "Measurement",
+    "Profile",
+    "Rows",
     "Run",
     "SelectedBars",
     "Snapshot",

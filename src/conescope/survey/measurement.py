@@ -13,6 +13,7 @@ from conescope.survey.notes import notes_of
 from conescope.survey.null import gaussian_values
 from conescope.survey.rows import order_of
 from conescope.survey.statistics import Statistics
+from conescope.survey.uncertainty import Units
 from conescope.survey.uncertainty import intervals as jackknife_intervals
 from conescope.survey.verdict import RESTS_ON, Seen, findings
 
@@ -28,9 +29,14 @@ def measurement(
     seed: int = 0,
     intervals: bool = True,
     null: bool = True,
+    units: Units | None = None,
     stage: Stage | None = None,
 ) -> Measurement:
-    """Return the measures of the points of a state."""
+    """Return the measures of the points of a state.
+
+    `units`, in the order of the sample, are what the points come from, such as the tokens of one text, where
+    those of one unit are not independent: intervals are then over units.
+    """
     tell = stage or (lambda what: None)
     if state.moments.scatter is None and order_of(rows) > 1:
         raise ValueError(
@@ -50,7 +56,8 @@ def measurement(
         values[row.name] = found.value(row)
     if intervals:
         tell("intervals")
-        ends = jackknife_intervals(found, rows, state.n, seed=seed)
+        known = None if units is None else Units(units.numbers[place.to(units.numbers.device)], units.total)
+        ends = jackknife_intervals(found, rows, state.n, seed=seed, units=known)
     if null:
         tell("a Gaussian cloud")
         expected = gaussian_values(found, rows, seed)

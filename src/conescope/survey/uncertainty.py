@@ -14,6 +14,10 @@ cells is not in the interval: it is most of it for patchiness, whose intervals a
 What looks at all pairs is jackknifed on fewer points, and what is known of more points than are at hand on
 those: the error goes down with the square root of the number, or faster, and then the interval is long.
 
+Points that come in units, such as the tokens of a text, are left out by units: those of one unit are in one
+group (but for the few at the border of two groups). What is known of more points than are at hand is then
+known better only as far as there are more units, since more points of the same units may say the same.
+
 Who is in which group depends on where the points are, not on the order in which they came: the same
 points have the same intervals, however they are cut into files.
 
@@ -23,6 +27,7 @@ jackknife estimate of variance.
 
 import math
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -39,28 +44,48 @@ FEW_PAIRS = 256  # points on which all pairs are looked at ten times
 WIDE = 2048  # dimensions from which on ten spectra of many points take too long
 
 
+class Units(NamedTuple):
+    """The number of the unit that each point comes from, and how many units there are in all."""
+
+    numbers: Int64[Tensor, " n"]
+    total: int
+
+
 def intervals(
-    statistics: Statistics, rows: Iterable[Measure], n: int, *, seed: int = 0
+    statistics: Statistics, rows: Iterable[Measure], n: int, *, seed: int = 0, units: Units | None = None
 ) -> dict[str, tuple[float, float]]:
     """Return a 95 % interval for each row that has one; n is the number of points that moments count.
 
-    Left out: rows that give no number or none without a group, and all with fewer than 20 points.
+    Left out: rows that give no number or none without a group, and all with fewer than 20 points, or units.
     """
     count, d = statistics.points.shape
     if count < 2 * GROUPS:
         return {}
+    if units is not None:
+        seen = len(torch.unique(units.numbers))
+        if seen < 2 * GROUPS:
+            return {}
+        n = min(n, round(count * units.total / seen))
     few = [row for row in rows if row.jackknife and row.needs != "partners"]
     many = [row for row in few if row.reads in _shared(d)]
     few = [row for row in few if row not in many]
     order = dealt(statistics.points, seed)
-    found = _jackknife(statistics, many, order, n)
-    if count <= FEW_PAIRS:
-        return found | _jackknife(statistics, few, order, n)
+    found = _jackknife(statistics, many, order if units is None else by_unit(order, units, seed), n)
     part = order[:FEW_PAIRS]
+    if units is not None:
+        part = by_unit(part, units, seed)
+    if count <= FEW_PAIRS:
+        return found | _jackknife(statistics, few, part, n)
     labels = None if statistics.labels is None else statistics.labels[part]
     drawn = Statistics(statistics.points[part], labels, classes=statistics.classes)
     errors = _jackknife(drawn, few, torch.arange(FEW_PAIRS, device=part.device), n, centers=statistics)
     return found | errors
+
+
+def by_unit(order: Int64[Tensor, " m"], units: Units, seed: int) -> Int64[Tensor, " m"]:
+    """Return the same points unit by unit, the units in a random order."""
+    shuffled = torch.randperm(units.total, generator=torch.Generator().manual_seed(seed)).to(order.device)
+    return order[torch.argsort(shuffled[units.numbers.to(order.device)[order]], stable=True)]
 
 
 def dealt(points: Points, seed: int) -> Int64[Tensor, " n"]:

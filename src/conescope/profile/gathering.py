@@ -1,0 +1,104 @@
+"""Hidden states of many batches -> one state a layer: moments of all points, and a sample of them.
+
+Points wait in a buffer until there are enough for a product of matrices to be worth it; memory does not
+grow with the inputs. All is kept on the device of the model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from conescope._types import Points
+from conescope.capture import Spot
+from conescope.scale.moments import Precision, moments
+from conescope.scale.sample import draw
+from conescope.scale.state import State, joined
+
+BUFFER = 4096  # points of a layer that wait for their product
+
+
+@dataclass
+class Gathering:
+    """The points of one layer as they come. The labels of the sample are the numbers of their inputs."""
+
+    spot: Spot
+    capacity: int
+    seed: int
+    precision: Precision
+    rows: int = 0
+    state: State | None = None
+    waiting: list[Points] = field(default_factory=list)
+    owners: list[Int64[Tensor, " n"]] = field(default_factory=list)
+    held: int = 0
+
+    def add(self, points: Float[Tensor, "m d"], owners: Int64[Tensor, " m"]) -> None:
+        """Take points, and for each the number of the input that it comes from."""
+        self.waiting.append(points.detach())
+        self.owners.append(owners)
+        self.held += len(points)
+        if self.held >= BUFFER:
+            self.fold()
+
+    def fold(self) -> None:
+        """Take the points that wait into the state.
+
+        Raises:
+            ValueError: naming an input whose hidden state is not finite.
+        """
+        if not self.held:
+            return
+        points, owners = torch.cat(self.waiting), torch.cat(self.owners)
+        self.waiting, self.owners, self.held = [], [], 0
+        finite = torch.isfinite(points).all(dim=1)
+        if not finite.all():
+            lost = int(owners[int(finite.int().argmin())])
+            raise ValueError(
+                f"the hidden states of {self.spot.module} hold NaN or infinity, for input {lost} "
+                "(counted from 0) first; leave it out, or run the model in float32"
+            )
+        part = State(
+            moments=moments(points, precision=self.precision),
+            sample=draw(
+                points, owners.to(points.device), capacity=self.capacity, seed=self.seed, first=self.rows
+            ),
+            classes=None,
+        )
+        self.rows += len(points)
+        self.state = part if self.state is None else joined(self.state, part)
+
+
+def taken(
+    states: Float[Tensor, "batch tokens d"],
+    kept: Tensor | None,
+    first: Int64[Tensor, " batch"] | None,
+    pooling: str,
+    numbers: Sequence[int],
+) -> tuple[Points, Int64[Tensor, " m"]]:
+    """Return the points of a batch under a pooling, and the number of the input of each.
+
+    Args:
+        states: hidden states.
+        kept: which tokens count, (batch, tokens) bool; None for all.
+        first: the place of the first token that is not padding, special or not; None for 0.
+        pooling: tokens (each one is a point), mean, first, last (of those that count), or cls.
+        numbers: of the inputs.
+    """
+    owners = torch.tensor(numbers, device=states.device)
+    size, length = states.shape[:2]
+    if pooling == "cls":
+        place = torch.zeros_like(owners) if first is None else first.to(states.device)
+        return states[torch.arange(size, device=states.device), place], owners
+    if kept is None:
+        kept = torch.ones(size, length, dtype=torch.bool, device=states.device)
+    kept = kept.to(states.device)
+    if pooling == "tokens":
+        return states[kept], owners.repeat_interleave(kept.sum(dim=1))
+    if pooling == "mean":
+        weights = kept.to(torch.promote_types(states.dtype, torch.float32))
+        total = torch.bmm(weights[:, None], torch.where(kept[..., None], states, 0).to(weights.dtype))[:, 0]
+        return total / weights.sum(dim=1, keepdim=True), owners
+    place = kept.int().argmax(dim=1) if pooling == "first" else length - 1 - kept.flip(1).int().argmax(dim=1)
+    return states[torch.arange(size, device=states.device), place], owners

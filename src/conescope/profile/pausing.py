@@ -1,0 +1,59 @@
+"""A run that is stopped leaves the states of its layers in a folder, and goes on from there.
+
+The folder is replaced as a whole: it holds the states after one number of batches, or, should the machine
+fail between two renames, the one before it lies beside it.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from conescope._files import write_text
+from conescope.profile.gathering import Gathering
+from conescope.scale.state import load
+from conescope.scale.state import save as save_state
+
+SECONDS = 20.0  # between two savings at least, so that they take no time
+FOLDER = "unfinished"
+NOTES = "progress.json"
+
+
+def save(path: Path, key: str, batches: int, layers: Sequence[Gathering]) -> None:
+    """Write the states after so many batches, unless that was done a moment ago."""
+    folder, fresh, old = (path / f"{FOLDER}{suffix}" for suffix in ("", ".new", ".old"))
+    if folder.exists() and time.time() - folder.stat().st_mtime < SECONDS:
+        return
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    for number, layer in enumerate(layers):
+        save_state(layer.state, fresh / f"{number}.state", {"rows": layer.rows})
+    write_text(fresh / NOTES, json.dumps({"key": key, "batches": batches}))
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    fresh.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def resumed(path: Path, key: str, layers: Sequence[Gathering]) -> int:
+    """Put the states that a stopped run of the same key left into the layers; return its batches, or 0."""
+    for folder in (path / FOLDER, path / f"{FOLDER}.old"):
+        notes = folder / NOTES
+        if not notes.is_file():
+            continue
+        known = json.loads(notes.read_text(encoding="utf-8"))
+        if known.get("key") != key:
+            continue
+        for number, layer in enumerate(layers):
+            layer.state, told = load(folder / f"{number}.state")
+            layer.rows = int(told["rows"])
+        return int(known["batches"])
+    return 0
+
+
+def forget(path: Path) -> None:
+    """Remove what a stopped run left, once its profile is written."""
+    for suffix in ("", ".new", ".old"):
+        shutil.rmtree(path / f"{FOLDER}{suffix}", ignore_errors=True)
