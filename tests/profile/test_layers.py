@@ -109,6 +109,10 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, monkeypatch):
     again = profile_layers(model, sentences, path=tmp_path, **settings)
     assert again == whole
     assert sum(size for size, _ in model.asked[1:]) == 50 - 16  # one pass finds the layers
+    assert not (tmp_path / "unfinished").exists()
+    finished = made(0.5, 1.0)
+    assert profile_layers(finished, sentences, path=tmp_path, **settings) == whole
+    assert [size for size, _ in finished.asked] == [1]  # it was finished, and its file is whole
     other = made(0.5, 1.5)
     profile_layers(other, sentences, path=tmp_path, **settings)
     assert sum(size for size, _ in other.asked[1:]) == 50  # what another model left is not taken up

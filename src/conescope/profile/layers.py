@@ -17,7 +17,7 @@ from conescope.capture.batch import ordered
 from conescope.capture.opening import Modality, open_model, prepare
 from conescope.profile.gathering import Gathering
 from conescope.profile.measuring import measured_layer
-from conescope.profile.pausing import resumed, save
+from conescope.profile.pausing import finish, finished, resumed, save
 from conescope.profile.running import Advance, device_of, evaluating, layers_of, run
 from conescope.results.profile import Profile
 from conescope.scale.moments import Precision
@@ -86,7 +86,8 @@ def profile_layers(
         seed: of that draw, and of the weights of an untrained model.
         intervals: whether to compute them. Tokens of one input are not taken to be independent.
         untrained: whether to profile the architecture with fresh weights in place of the model's own.
-        path: a folder in which a run that is stopped leaves what it has, and from which it goes on.
+        path: a folder that gets the profile as profile.json. A run that is stopped leaves there what it has
+            and goes on from it, and one that was finished is not run again.
         title: of the profile; None for the name of the model.
         advance: is called with how many inputs are done, and how many there are.
         stage: is called with what is measured next.
@@ -100,7 +101,7 @@ def profile_layers(
     """
     opened = open_model(model, untrained=untrained, seed=seed)
     tower, prepared = prepare(opened, inputs, modality=modality, processor=processor, max_length=max_length)
-    found = profile_prepared(
+    return profile_prepared(
         tower,
         prepared,
         title=opened.title if title is None else title,
@@ -113,11 +114,11 @@ def profile_layers(
         sample=sample,
         seed=seed,
         intervals=intervals,
+        untrained=untrained,
         path=path,
         advance=advance,
         stage=stage,
     )
-    return found.model_copy(update={"untrained": untrained})
 
 
 @torch.no_grad()
@@ -135,14 +136,12 @@ def profile_prepared(
     sample: int = 2048,
     seed: int = 0,
     intervals: bool = True,
+    untrained: bool = False,
     path: str | Path | None = None,
     advance: Advance | None = None,
     stage: Callable[[str], None] | None = None,
 ) -> Profile:
-    """Return the profile of a model on prepared inputs; see `profile_layers`.
-
-    `path` is a folder in which a run that is stopped leaves what it has, and from which it goes on.
-    """
+    """Return the profile of a model on prepared inputs; see `profile_layers`."""
     _check_options(pooling, batch_size, len(prepared.sizes))
     rows = chosen(DEFAULT_MEASURES if measures is None else measures, labels=False, partners=False)
     where = torch.device(device) if device is not None else device_of(model)
@@ -150,12 +149,13 @@ def profile_prepared(
     with evaluating(model, where):
         found = layers_of(model, prepared, where, blocks)
         layers = _gatherings(found, prepared, pooling, sample, seed)
-        key = (
-            ""
-            if path is None
-            else _key(model, prepared, found, pooling, special_tokens, batch_size, sample, seed)
-        )
-        done = 0 if path is None else resumed(Path(path), key, layers)
+        folder = None if path is None else Path(path)
+        key = _key(model, prepared, found, pooling, special_tokens, batch_size, sample, seed)
+        whole_key = f"{key}-{_short_hash((intervals, [row.name for row in rows]))}"
+        known = None if folder is None else finished(folder, whole_key)
+        if known is not None:
+            return known
+        done = 0 if folder is None else resumed(folder, key, layers)
         run(
             model,
             prepared,
@@ -167,7 +167,7 @@ def profile_prepared(
             device=where,
             done=done,
             advance=advance,
-            pause=None if path is None else lambda count: save(Path(path), key, count, layers),
+            pause=None if folder is None else lambda count: save(folder, key, count, layers),
         )
     profiled = []
     for layer in layers:
@@ -184,7 +184,7 @@ def profile_prepared(
                 intervals=intervals,
             )
         )
-    return Profile(
+    profile = Profile(
         title=title,
         architecture=type(unwrapped(model)).__name__,
         modality=prepared.modality,
@@ -192,8 +192,13 @@ def profile_prepared(
         special_tokens=special_tokens,
         inputs=len(prepared.sizes),
         seed=seed,
+        key=whole_key,
+        untrained=untrained,
         layers=tuple(profiled),
     )
+    if folder is not None:
+        finish(folder, profile)
+    return profile
 
 
 def _check_options(pooling: str, batch_size: int, inputs: int) -> None:
@@ -225,10 +230,13 @@ def _key(
     seed: int,
 ) -> str:
     """Return a hash of all that the states depend on: a stopped run goes on only where it is the same."""
-    digest = hashlib.blake2b(digest_size=16)
     settings = (prepared.fingerprint, pooling, special_tokens, batch_size, sample, seed, found.layers)
-    digest.update(repr(settings).encode())
+    digest = hashlib.blake2b(repr(settings).encode(), digest_size=16)
     for name, weights in model.named_parameters():
         some = weights.detach().flatten()[:WEIGHED].double().cpu()
         digest.update(f"{name} {tuple(weights.shape)} {weights.dtype}".encode() + some.numpy().tobytes())
     return digest.hexdigest()
+
+
+def _short_hash(settings: object) -> str:
+    return hashlib.blake2b(repr(settings).encode(), digest_size=4).hexdigest()

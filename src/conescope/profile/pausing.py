@@ -10,14 +10,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from conescope._files import write_text
 from conescope.profile.gathering import Gathering
+from conescope.results.profile import Profile
 from conescope.scale.state import load
 from conescope.scale.state import save as save_state
 
 SECONDS = 20.0  # between two savings at least, so that they take no time
 FOLDER = "unfinished"
 NOTES = "progress.json"
+PROFILE = "profile.json"
 
 
 def save(path: Path, key: str, batches: int, layers: Sequence[Gathering]) -> None:
@@ -53,7 +57,17 @@ def resumed(path: Path, key: str, layers: Sequence[Gathering]) -> int:
     return 0
 
 
-def forget(path: Path) -> None:
-    """Remove what a stopped run left, once its profile is written."""
+def finished(path: Path, key: str) -> Profile | None:
+    """Return the profile that an earlier run of the same key wrote, if there is one."""
+    try:
+        found = Profile.model_validate_json((path / PROFILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return found if found.key == key else None
+
+
+def finish(path: Path, found: Profile) -> None:
+    """Write the profile, whole or not at all, and remove what a stopped run left."""
+    write_text(path / PROFILE, found.to_json())
     for suffix in ("", ".new", ".old"):
         shutil.rmtree(path / f"{FOLDER}{suffix}", ignore_errors=True)

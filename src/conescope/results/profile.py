@@ -61,6 +61,7 @@ class Profile(BaseModel):
     special_tokens: bool
     inputs: int
     seed: int
+    key: str = ""  # a hash of model, inputs and settings: what has the same key need not be made again
     untrained: bool = False
     step: int | None = None
     layers: tuple[Layer, ...]
