@@ -19,6 +19,7 @@ from conescope.profile.gathering import Gathering
 from conescope.profile.measuring import measured_layer
 from conescope.profile.pausing import finish, finished, resumed, save
 from conescope.profile.running import Advance, device_of, evaluating, layers_of, run
+from conescope.profile.token_views import TokenViews
 from conescope.results.profile import Profile
 from conescope.scale.moments import Precision
 from conescope.scale.scan import DOUBLE_WORK
@@ -60,6 +61,7 @@ def profile_layers(
     sample: int = 2048,
     seed: int = 0,
     intervals: bool = True,
+    token_views: bool = False,
     untrained: bool = False,
     path: str | Path | None = None,
     title: str | None = None,
@@ -85,6 +87,8 @@ def profile_layers(
         sample: measures that look at pairs take at most this many points, drawn without replacement.
         seed: of that draw, and of the weights of an untrained model.
         intervals: whether to compute them. Tokens of one input are not taken to be independent.
+        token_views: whether to add tables of what tokens and their types do: "tokens", "rogue_dimensions" and
+            "frequency"; for inputs whose tokens have types, such as texts. See `profile.token_views`.
         untrained: whether to profile the architecture with fresh weights in place of the model's own.
         path: a folder that gets the profile as profile.json. A run that is stopped leaves there what it has
             and goes on from it, and one that was finished is not run again.
@@ -114,6 +118,7 @@ def profile_layers(
         sample=sample,
         seed=seed,
         intervals=intervals,
+        token_views=token_views,
         untrained=untrained,
         path=path,
         advance=advance,
@@ -136,6 +141,7 @@ def profile_prepared(
     sample: int = 2048,
     seed: int = 0,
     intervals: bool = True,
+    token_views: bool = False,
     untrained: bool = False,
     path: str | Path | None = None,
     advance: Advance | None = None,
@@ -151,11 +157,17 @@ def profile_prepared(
         layers = _gatherings(found, prepared, pooling, sample, seed)
         folder = None if path is None else Path(path)
         key = _key(model, prepared, found, pooling, special_tokens, batch_size, sample, seed)
+        key += "-tokens" if token_views else ""
         whole_key = f"{key}-{_short_hash((intervals, [row.name for row in rows]))}"
         known = None if folder is None else finished(folder, whole_key)
         if known is not None:
             return known
-        done = 0 if folder is None else resumed(folder, key, layers)
+        views = None
+        if token_views:
+            views = TokenViews(
+                prepared, batches, found.layers, special_tokens=special_tokens, seed=seed, device=where
+            )
+        done = 0 if folder is None else resumed(folder, key, layers, views)
         run(
             model,
             prepared,
@@ -167,23 +179,24 @@ def profile_prepared(
             device=where,
             done=done,
             advance=advance,
-            pause=None if folder is None else lambda count: save(folder, key, count, layers),
+            look=None if views is None else views.see,
+            pause=None if folder is None else lambda count: save(folder, key, count, layers, views),
         )
     profiled = []
     for layer in layers:
         if stage is not None:
             stage(f"{layer.spot.stack} layer {layer.spot.depth}".strip())
         assert layer.state is not None  # every batch shows every layer
-        profiled.append(
-            measured_layer(
-                layer.spot,
-                layer.state,
-                rows,
-                inputs=len(prepared.sizes),
-                tokens=pooling == "tokens",
-                intervals=intervals,
-            )
+        measured = measured_layer(
+            layer.spot,
+            layer.state,
+            rows,
+            inputs=len(prepared.sizes),
+            tokens=pooling == "tokens",
+            intervals=intervals,
         )
+        tables = () if views is None else views.tables(layer.spot, intervals=intervals)
+        profiled.append(measured.model_copy(update={"tables": tables}))
     profile = Profile(
         title=title,
         architecture=type(unwrapped(model)).__name__,

@@ -10,10 +10,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from pydantic import ValidationError
 
 from conescope._files import write_text
 from conescope.profile.gathering import Gathering
+from conescope.profile.token_views import TokenViews
 from conescope.results.profile import Profile
 from conescope.scale.state import load
 from conescope.scale.state import save as save_state
@@ -21,10 +23,13 @@ from conescope.scale.state import save as save_state
 SECONDS = 20.0  # between two savings at least, so that they take no time
 FOLDER = "unfinished"
 NOTES = "progress.json"
+TOKENS = "tokens.pt"
 PROFILE = "profile.json"
 
 
-def save(path: Path, key: str, batches: int, layers: Sequence[Gathering]) -> None:
+def save(
+    path: Path, key: str, batches: int, layers: Sequence[Gathering], views: TokenViews | None = None
+) -> None:
     """Write the states after so many batches, unless that was done a moment ago."""
     folder, fresh, old = (path / f"{FOLDER}{suffix}" for suffix in ("", ".new", ".old"))
     if folder.exists() and time.time() - folder.stat().st_mtime < SECONDS:
@@ -33,6 +38,8 @@ def save(path: Path, key: str, batches: int, layers: Sequence[Gathering]) -> Non
     fresh.mkdir(parents=True)
     for number, layer in enumerate(layers):
         save_state(layer.state, fresh / f"{number}.state", {"rows": layer.rows})
+    if views is not None:
+        torch.save(views.tensors(), fresh / TOKENS)
     write_text(fresh / NOTES, json.dumps({"key": key, "batches": batches}))
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -41,7 +48,7 @@ def save(path: Path, key: str, batches: int, layers: Sequence[Gathering]) -> Non
     shutil.rmtree(old, ignore_errors=True)
 
 
-def resumed(path: Path, key: str, layers: Sequence[Gathering]) -> int:
+def resumed(path: Path, key: str, layers: Sequence[Gathering], views: TokenViews | None = None) -> int:
     """Put the states that a stopped run of the same key left into the layers; return its batches, or 0."""
     for folder in (path / FOLDER, path / f"{FOLDER}.old"):
         notes = folder / NOTES
@@ -53,6 +60,8 @@ def resumed(path: Path, key: str, layers: Sequence[Gathering]) -> int:
         for number, layer in enumerate(layers):
             layer.state, told = load(folder / f"{number}.state")
             layer.rows = int(told["rows"])
+        if views is not None:
+            views.load(torch.load(folder / TOKENS, map_location="cpu", weights_only=True))
         return int(known["batches"])
     return 0
 

@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from conescope.capture import Batch, Prepared, Spots, Taps, Tokens, positions, spots, stacks
+from conescope.capture import Batch, Prepared, Spot, Spots, Taps, Tokens, positions, spots, stacks
 from conescope.profile.gathering import Gathering, taken
 
 FOLD_EVERY = 32  # batches, so that what waits is not lost for long when a run is stopped
 
 Advance = Callable[[int, int], None]  # told how many inputs are done, and of how many
+Look = Callable[[Spot, Tensor, Tokens | None, Sequence[int]], None]  # shown all positions of a layer
 Pause = Callable[[int], None]  # told after how many batches all that was seen is in the states
 
 
@@ -64,6 +65,7 @@ def run(
     device: torch.device,
     done: int = 0,
     advance: Advance | None = None,
+    look: Look | None = None,
     pause: Pause | None = None,
 ) -> None:
     """Run the model on all batches but the first `done`, and give each layer its points.
@@ -83,9 +85,11 @@ def run(
         batch, numbers = now[0]
         hidden = positions(states, batch.size, found.places[place].module)
         assert hidden is not None  # it was not None in the pass that found the layers
-        tokens = batch.decoded if batch.decoded and "decoder" in layer.spot.stack else batch.tokens
+        tokens = tokens_of(batch, layer.spot)
         kept, first = _counted(tokens, hidden.shape[1], numbers, pooling, special_tokens)
         layer.add(*taken(hidden, kept, first, pooling, numbers))
+        if look is not None:
+            look(layer.spot, hidden, tokens, numbers)
 
     total = len(prepared.sizes)
     seen = sum(map(len, batches[:done]))
@@ -104,13 +108,23 @@ def run(
                 advance(seen, total)
 
 
+def tokens_of(batch: Batch, spot: Spot) -> Tokens | None:
+    """Return the tokens that a layer sees: those of the decoder where it is one's, and the batch has them."""
+    return batch.decoded if batch.decoded and "decoder" in spot.stack else batch.tokens
+
+
+def kept_tokens(tokens: Tokens, special_tokens: bool) -> Tensor:
+    """Return which tokens count, (batch, tokens) bool: never padding, special ones where asked for."""
+    return tokens.real if special_tokens else tokens.real & ~tokens.special
+
+
 def _counted(
     tokens: Tokens | None, length: int, numbers: Sequence[int], pooling: str, special_tokens: bool
 ) -> tuple[Tensor | None, Tensor | None]:
     """Return which positions count, and the first real one; None where a layer has positions of its own."""
     if tokens is None or tokens.real.shape[1] != length:
         return None, None
-    kept = tokens.real if special_tokens else tokens.real & ~tokens.special
+    kept = kept_tokens(tokens, special_tokens)
     if pooling in ("mean", "first", "last"):
         empty = (~kept.any(dim=1)).nonzero()
         if len(empty):
