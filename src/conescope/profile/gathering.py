@@ -52,13 +52,7 @@ class Gathering:
             return
         points, owners = torch.cat(self.waiting), torch.cat(self.owners)
         self.waiting, self.owners, self.held = [], [], 0
-        finite = torch.isfinite(points).all(dim=1)
-        if not finite.all():
-            lost = int(owners[int(finite.int().argmin())])
-            raise ValueError(
-                f"the hidden states of {self.spot.module} hold NaN or infinity, for input {lost} "
-                "(counted from 0) first; leave it out, or run the model in float32"
-            )
+        check_states(points, owners, self.spot)
         part = State(
             moments=moments(points, precision=self.precision),
             sample=draw(
@@ -68,6 +62,17 @@ class Gathering:
         )
         self.rows += len(points)
         self.state = part if self.state is None else joined(self.state, part)
+
+
+def check_states(points: Points, owners: Int64[Tensor, " n"], spot: Spot) -> None:
+    """Raise ValueError naming an input whose hidden state is not finite."""
+    finite = torch.isfinite(points).all(dim=1)
+    if not finite.all():
+        lost = int(owners[int(finite.int().argmin())])
+        raise ValueError(
+            f"the hidden states of {spot.module} hold NaN or infinity, for input {lost} "
+            "(counted from 0) first; leave it out, or run the model in float32"
+        )
 
 
 def taken(

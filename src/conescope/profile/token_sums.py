@@ -11,7 +11,9 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from conescope._types import Points
+from conescope.capture import Spot
 from conescope.measures.directions import directions
+from conescope.profile.gathering import check_states
 from conescope.profile.token_plan import GROUPS, OCCURRENCES, TokenPlan
 
 ROUNDING = 64 * torch.finfo(torch.float64).eps  # a mean shorter than this share of its points is none
@@ -26,20 +28,25 @@ class TokenSums:
     and `bin_pairs` its squared number of directions: what pairs within one text contribute.
     """
 
-    def __init__(self, plan: TokenPlan, d: int) -> None:
+    def __init__(self, plan: TokenPlan, spot: Spot) -> None:
         self.plan = plan
-        self.d = d
+        self.spot = spot
+        self.d = spot.d
         self.positions_differ = False
         self.tensors: dict[str, Tensor] = {}
 
     def add(
         self,
         states: Float[Tensor, "batch tokens d"],
-        kept: Bool[Tensor, "batch tokens"] | None,
-        ids: Int64[Tensor, "batch tokens"] | None,
+        kept: Bool[Tensor, "batch own"] | None,
+        ids: Int64[Tensor, "batch own"] | None,
         numbers: Sequence[int],
     ) -> None:
-        """Take the hidden states of a batch: which of its tokens count, their types, and which texts."""
+        """Take the hidden states of a batch: which of its tokens count, their types, and which texts.
+
+        Raises:
+            ValueError: naming a text with a token whose hidden state is not finite.
+        """
         if kept is None or ids is None or kept.shape != states.shape[:2]:
             self.positions_differ = True
             return
@@ -49,9 +56,10 @@ class TokenSums:
             self.tensors = _nothing(self.plan, self.d, states)
         row, place = kept.to(states.device).nonzero(as_tuple=True)
         points = states[row, place]
+        texts = torch.tensor(numbers, device=states.device)
+        check_states(points, texts[row], self.spot)
         units, found = directions(points)
         types = ids.to(states.device)[row, place]
-        texts = torch.tensor(numbers, device=states.device)
         self._add_random(points, units, found, row, texts)
         self._add_types(points, units, found, row, types, texts)
         self._add_texts(points.double(), units, found, row, texts)
@@ -107,7 +115,7 @@ class TokenSums:
         counts = torch.bincount(row[found], minlength=len(texts))
         size = torch.linalg.vector_norm(total, dim=1)
         lengths = points.new_zeros(len(texts)).index_add(0, row, torch.linalg.vector_norm(points, dim=1))
-        some = ~(size <= ROUNDING * lengths)  # NaN stays, and shows
+        some = size > ROUNDING * lengths
         similar = (directed * total).sum(dim=1)[some] / (counts[some] * size[some])
         group = texts[some] % GROUPS
         self.tensors["text_similarity"].index_add_(0, group, similar)

@@ -36,7 +36,6 @@ OF_BINS = {
     "cosine_to_mean": "the mean of the bin or of all tokens is zero",
 }
 NO_TOKENS = "the positions of this layer are not the tokens of the inputs"
-NOT_FINITE = "not finite: the hidden state of some token holds NaN or infinity"
 NOT_COMMON = "the random tokens have no common direction to share"
 
 Statistics = dict[str, Tensor]  # scalars and shares of dimensions one by one, and bins
@@ -62,11 +61,10 @@ def token_tables(sums: TokenSums, *, intervals: bool = True) -> tuple[Rows, ...]
             kept[group] = False
             parts.append(_statistics(sums, kept, varied, random))
     half = {name: _half_width([part[name] for part in parts]) for name in found}
-    finite = all(bool(torch.isfinite(value).all()) for value in sums.tensors.values())
     return (
-        _token_table(sums, found, half, finite),
-        _rogue_table(found, half, finite),
-        _bin_table(sums, found, half, finite),
+        _token_table(sums, found, half),
+        _rogue_table(found, half),
+        _bin_table(sums, found, half),
     )
 
 
@@ -179,18 +177,18 @@ def _half_width(parts: list[Tensor]) -> Tensor | None:
     return student_quantile(len(parts) - 1) * error
 
 
-def _cells(value: Tensor, half: Tensor | None, why: str, finite: bool) -> tuple[float | str | None, ...]:
+def _cells(value: Tensor, half: Tensor | None, why: str) -> tuple[float | str | None, ...]:
     """Return value, low, high and note."""
     number = float(value)
     if not math.isfinite(number):
-        return None, None, None, why if finite else NOT_FINITE
+        return None, None, None, why
     width = math.nan if half is None else float(half)
     if not math.isfinite(width):
         return number, None, None, None
     return number, number - width, number + width, None
 
 
-def _token_table(sums: TokenSums, found: Statistics, half: dict[str, Tensor | None], finite: bool) -> Rows:
+def _token_table(sums: TokenSums, found: Statistics, half: dict[str, Tensor | None]) -> Rows:
     counts = {
         "mean": int(sums.tensors["random_count"].sum()),
         "self": len(sums.plan.types),
@@ -199,29 +197,29 @@ def _token_table(sums: TokenSums, found: Statistics, half: dict[str, Tensor | No
     }
     rows = []
     for name, why in SCALARS.items():
-        value, low, high, note = _cells(found[name], half[name], why, finite)
+        value, low, high, note = _cells(found[name], half[name], why)
         rows.append((name, value, low, high, float(counts[name.split("_")[0]]), note))
     return Rows(name="tokens", columns=TOKENS, rows=tuple(rows))
 
 
-def _rogue_table(found: Statistics, half: dict[str, Tensor | None], finite: bool) -> Rows:
+def _rogue_table(found: Statistics, half: dict[str, Tensor | None]) -> Rows:
     widths = half["shares"]
     rows = tuple(
         (
             float(j),
-            *_cells(found["shares"][j], None if widths is None else widths[j], NOT_COMMON, finite),
+            *_cells(found["shares"][j], None if widths is None else widths[j], NOT_COMMON),
         )
         for j in found["order"][:ROGUE].tolist()
     )
     return Rows(name="rogue_dimensions", columns=ROGUES, rows=rows)
 
 
-def _bin_table(sums: TokenSums, found: Statistics, half: dict[str, Tensor | None], finite: bool) -> Rows:
-    return Rows(name="frequency", columns=FREQUENCY, rows=tuple(_bin_rows(sums, found, half, finite)))
+def _bin_table(sums: TokenSums, found: Statistics, half: dict[str, Tensor | None]) -> Rows:
+    return Rows(name="frequency", columns=FREQUENCY, rows=tuple(_bin_rows(sums, found, half)))
 
 
 def _bin_rows(
-    sums: TokenSums, found: Statistics, half: dict[str, Tensor | None], finite: bool
+    sums: TokenSums, found: Statistics, half: dict[str, Tensor | None]
 ) -> Iterator[tuple[str | float | None, ...]]:
     tokens = sums.tensors["bin_tokens"].sum(dim=1).tolist()
     for b, level in enumerate(sums.plan.bins.tolist()):
@@ -234,4 +232,4 @@ def _bin_rows(
         for name, why in OF_BINS.items():
             widths = half[f"bin_{name}"]
             width = None if widths is None else widths[b]
-            yield (*head, name, *_cells(found[f"bin_{name}"][b], width, why, finite))
+            yield (*head, name, *_cells(found[f"bin_{name}"][b], width, why))

@@ -64,7 +64,7 @@ class TokenViews:
                     d=max(layer.d for layer in layers),
                     seed=seed,
                 )
-            self.sums[spot] = TokenSums(plans[decoded], spot.d)
+            self.sums[spot] = TokenSums(plans[decoded], spot)
         if not self.sums:
             raise ValueError(
                 "token views need tokens that have types, such as those of texts; these inputs have none, "
