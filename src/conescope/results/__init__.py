@@ -1,6 +1,7 @@
 """Results are values: frozen models that write and read themselves as JSON. Reports read nothing else."""
 
 from conescope.results.barcode import Barcode, SelectedBars
+from conescope.results.bias_drift import BiasDrift
 from conescope.results.comparison import ComparedValue, Comparison
 from conescope.results.finetuning import Arm, Bars, Difference, FineTuning, Map, Run, Snapshot
 from conescope.results.measurement import Finding, MeasuredValue, Measurement
@@ -10,6 +11,7 @@ __all__ = [
     "Arm",
     "Barcode",
     "Bars",
+    "BiasDrift",
     "ComparedValue",
     "Comparison",
     "Difference",
