@@ -55,15 +55,16 @@ class TokenSums:
             self.plan = self.plan.to(states.device)
             self.tensors = _nothing(self.plan, self.d, states)
         row, place = kept.to(states.device).nonzero(as_tuple=True)
-        points = states[row, place]
+        points = states[row, place].double()
         texts = torch.tensor(numbers, device=states.device)
         check_states(points, texts[row], self.spot)
         units, found = directions(points)
         types = ids.to(states.device)[row, place]
         self._add_random(points, units, found, row, texts)
         self._add_types(points, units, found, row, types, texts)
-        self._add_texts(points.double(), units, found, row, texts)
-        self._add_bins(points.double(), units, found, row, types, texts)
+        lengths = torch.linalg.vector_norm(points, dim=1)
+        self._add_texts(points, units, found, lengths, row, texts)
+        self._add_bins(points, units, found, lengths, row, types, texts)
 
     def load(self, tensors: Mapping[str, Tensor], device: torch.device) -> None:
         """Go on from the tensors of an earlier run; none of them where it had seen nothing."""
@@ -109,24 +110,31 @@ class TokenSums:
         self.tensors[f"{name}_points"][rows] = points.to(self.tensors[f"{name}_points"].dtype)
         self.tensors[f"{name}_group"][rows] = group
 
-    def _add_texts(self, points: Points, units: Points, found: Tensor, row: Tensor, texts: Tensor) -> None:
+    def _add_texts(
+        self, points: Points, units: Points, found: Tensor, lengths: Tensor, row: Tensor, texts: Tensor
+    ) -> None:
         nothing = points.new_zeros(len(texts), self.d)
         total, directed = nothing.index_add(0, row, points), nothing.index_add(0, row, units)
         counts = torch.bincount(row[found], minlength=len(texts))
         size = torch.linalg.vector_norm(total, dim=1)
-        lengths = points.new_zeros(len(texts)).index_add(0, row, torch.linalg.vector_norm(points, dim=1))
-        some = size > ROUNDING * lengths
+        some = size > ROUNDING * points.new_zeros(len(texts)).index_add(0, row, lengths)
         similar = (directed * total).sum(dim=1)[some] / (counts[some] * size[some])
         group = texts[some] % GROUPS
         self.tensors["text_similarity"].index_add_(0, group, similar)
         self.tensors["text_count"].index_add_(0, group, torch.ones_like(group))
 
     def _add_bins(
-        self, points: Points, units: Points, found: Tensor, row: Tensor, types: Tensor, texts: Tensor
+        self,
+        points: Points,
+        units: Points,
+        found: Tensor,
+        lengths: Tensor,
+        row: Tensor,
+        types: Tensor,
+        texts: Tensor,
     ) -> None:
         bins = self.plan.bin_of[types]
         place = bins * GROUPS + texts[row] % GROUPS
-        lengths = torch.linalg.vector_norm(points, dim=1)
         for name, values in (
             ("points", points),
             ("units", units),
