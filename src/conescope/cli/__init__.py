@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from conescope.cli.attention import attention
 from conescope.cli.barcode import barcode
 from conescope.cli.check import check
 from conescope.cli.compare import compare
@@ -27,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for command in (measure, check, compare, barcode, scan, merge, finetune, report, demo):
+for command in (measure, check, compare, barcode, scan, merge, finetune, attention, report, demo):
     app.command()(command)
 
 

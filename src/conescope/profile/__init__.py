@@ -1,6 +1,7 @@
 """Model and inputs -> the measures of every layer."""
 
+from conescope.profile.attention import profile_attention
 from conescope.profile.bias_drift import bias_drift
 from conescope.profile.layers import DEFAULT_MEASURES, POINTS, profile_layers
 
-__all__ = ["DEFAULT_MEASURES", "POINTS", "bias_drift", "profile_layers"]
+__all__ = ["DEFAULT_MEASURES", "POINTS", "bias_drift", "profile_attention", "profile_layers"]

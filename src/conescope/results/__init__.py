@@ -1,5 +1,6 @@
 """Results are values: frozen models that write and read themselves as JSON. Reports read nothing else."""
 
+from conescope.results.attention import AttentionProfile, Correlation, Head
 from conescope.results.barcode import Barcode, SelectedBars
 from conescope.results.bias_drift import BiasDrift
 from conescope.results.comparison import ComparedValue, Comparison
@@ -9,14 +10,17 @@ from conescope.results.profile import Layer, Profile, Rows
 
 __all__ = [
     "Arm",
+    "AttentionProfile",
     "Barcode",
     "Bars",
     "BiasDrift",
     "ComparedValue",
     "Comparison",
+    "Correlation",
     "Difference",
     "Finding",
     "FineTuning",
+    "Head",
     "Layer",
     "Map",
     "MeasuredValue",

@@ -1,0 +1,143 @@
+"""`conescope attention MODEL --data FILE`: drift and sharpness of every attention head."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from conescope.cli.reading import AsJson, Seed, computing_progress, plain
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from conescope.results.attention import AttentionProfile, Correlation
+
+SHOWN = (  # name, heading
+    ("query_drift", "drift Q"),
+    ("key_drift", "drift K"),
+    ("cosine", "cosine"),
+    ("product", "product"),
+    ("entropy", "entropy"),
+    ("maximum", "maximum"),
+    ("special_weight", "special"),
+)
+ROWS = 48  # heads in the table
+
+
+def attention(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, or a name on the hub.")],
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="Inputs: .txt with a text a line, a table (.tsv .csv .jsonl .parquet) with --column, or a "
+            "folder of sounds or images.",
+        ),
+    ],
+    column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of the texts, where it is not clear.")
+    ] = None,
+    modality: Annotated[
+        str | None, typer.Option(metavar="NAME", help="text, audio or image; not needed if it is clear.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FOLDER", help="Write attention.json there, with all heads."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Inputs of one forward pass.")] = 32,
+    max_length: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Tokens that are kept of an input.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="Where to run, such as cuda.")] = None,
+    special_tokens: Annotated[
+        bool, typer.Option("--special-tokens", metavar="", help="Let special tokens count.")
+    ] = False,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Show where the cone comes from inside attention: drift of queries and keys, and sharpness, by head.
+
+    For example: conescope attention ./model --data texts.txt -o out/
+    """
+    from typing import get_args
+
+    from conescope.capture.modality import Modality
+    from conescope.capture.reading import read_inputs
+    from conescope.profile import profile_attention
+
+    if modality not in (None, *get_args(Modality)):
+        raise ValueError(f"--modality must be one of {', '.join(get_args(Modality))}; got {modality!r}")
+    inputs, kind = read_inputs(data, column=column, modality=modality)  # type: ignore[arg-type]
+    with computing_progress() as stage:
+        found = profile_attention(
+            model,
+            inputs,
+            modality=kind,
+            batch_size=batch_size,
+            max_length=max_length,
+            device=device,
+            special_tokens=special_tokens,
+            seed=seed,
+            advance=lambda done, total: stage(f"input {done} of {total}"),
+        )
+    if output is not None:
+        from conescope._files import write_text
+
+        output.mkdir(parents=True, exist_ok=True)
+        write_text(output / "attention.json", found.to_json())
+    if as_json:
+        typer.echo(found.to_json())
+        return
+    show(found)
+    if output is not None:
+        typer.echo(f"\nResult: {plain(str(output / 'attention.json'))}")
+
+
+def show(found: "AttentionProfile") -> None:
+    """Print the heads, and how drift goes with sharpness over them."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    head = f"{found.title} ({found.architecture}): {found.inputs} inputs, {len(found.heads)} heads"
+    console.print(Text(plain(head), style="bold"))
+    console.print(_heads(found))
+    if len(found.heads) > ROWS:
+        console.print(Text(f"the first {ROWS} heads; -o FOLDER or --json for all", style="dim"))
+    console.print()
+    console.print(Text("drift against sharpness, over heads", style="bold"))
+    console.print(_correlations(found.correlations))
+    for note in found.notes:
+        console.print(Text.assemble(("note: ", "yellow"), plain(note)))
+
+
+def _table(*headings: str) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left", overflow="fold")
+    return table
+
+
+def _heads(found: "AttentionProfile") -> "Table":
+    from conescope.cli.tables import number
+
+    table = _table("head", *(heading for _, heading in SHOWN))
+    for head in found.heads[:ROWS]:
+        place = " ".join(filter(None, (head.stack, "" if head.kind == "self" else head.kind)))
+        cells = [number(head.measured(name).value) for name, _ in SHOWN]
+        table.add_row(f"{place} {head.layer}.{head.head}".strip(), *cells)
+    return table
+
+
+def _correlations(found: "tuple[Correlation, ...]") -> "Table":
+    from conescope.cli.tables import interval, number
+
+    table = _table("drift", "sharpness", "rank", "95 % interval", "linear", "95 % interval")
+    for one in found:
+        place = " ".join(filter(None, (one.stack, "" if one.kind == "self" else one.kind)))
+        cells = [part for each in (one.rank, one.linear) for part in (number(each.value), interval(each))]
+        table.add_row(f"{place} {one.drift}".strip(), one.sharpness, *cells)
+    return table
