@@ -10,8 +10,11 @@ import conescope
 from conescope.cli import main
 from conescope.cli.compare import show
 from conescope.cli.tables import number
+from conescope.profile.side_by_side import compare_profiles
 from conescope.results import Comparison, Finding, MeasuredValue, Measurement
+from conescope.results.profiles import ProfileComparison
 from conescope.survey import comparison
+from tests.profile.profiled import cosines, layer, profile
 
 FEW = ["--measure", "mean_cosine", "--measure", "isoscore", "--measure", "cluster_count"]
 NAMES = FEW[1::2]
@@ -212,3 +215,61 @@ def test_no_progress_in_a_pipe():
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout
+
+
+@pytest.fixture
+def profiles(tmp_path):
+    """Return the paths of two profiles whose last layers differ."""
+    for name, last in (("a", 0.3), ("b", 0.7)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "profile.json").write_text(cosines(0.1, 0.2, last, title=name).to_json())
+    return "a/profile.json", "b/profile.json"
+
+
+def test_profiles_as_json(run, profiles):
+    code, out, err = run(*profiles, "--json", "--measure", "mean_cosine")
+    assert (code, err) == (0, "")
+    found = ProfileComparison.model_validate_json(out)
+    assert found == compare_profiles(*profiles, measures="mean_cosine")
+    assert found.difference("mean_cosine", profiles[1], 2).outcome == "higher"
+
+
+def test_profiles_as_a_table(run, profiles):
+    code, out, err = run(*profiles)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "b/profile.json against a/profile.json"
+    assert row(out, "0") == ["0.1000", "0.1000", "0", "-0.0141", "0.0141", "="]
+    # half widths of 0.01 make 0.0141 in quadrature
+    assert row(out, "2") == ["0.3000", "0.7000", "0.4000", "0.3859", "0.4141", "^"]
+
+
+def test_profiles_of_other_depths_show_both_and_a_note(run, tmp_path):
+    (tmp_path / "short.json").write_text(cosines(0.1, 0.2).to_json())
+    last = layer(5, "final", mean_cosine=(0.5, 0.1), title_of_a_very_long_measure_name_that_folds=-123456.789)
+    rows = [layer(depth, mean_cosine=(0.5, 0.1)) for depth in range(5)]
+    (tmp_path / f"{'long' * 30}.json").write_text(profile(*rows, last).to_json())
+    code, out, _ = run("short.json", f"{'long' * 30}.json")
+    assert code == 0
+    assert row(out, "1")[:2] == [":", "4"]
+    assert "layers go together by relative depth" in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_profile_and_something_else(run, profiles, order):
+    with open("space.json", "w") as file:
+        file.write(conescope.measure(rows(), measures="mean_cosine").model_dump_json())
+    for other, message in (
+        ("space.json", "space.json is not a profile, and a profile is compared with profiles only"),
+        ("plain.npy", "plain.npy is not a profile, and a profile is compared with profiles only"),
+    ):
+        code, out, err = run(*[profiles[0], other][::order], "--measure", "mean_cosine")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        wrong_way = "a/profile.json is a profile of layers and can not be compared with a space"
+        assert (message if order == 1 else wrong_way) in err
+
+
+def test_a_profile_has_no_columns(run, profiles):
+    code, _, err = run(*profiles, "--column", "x")
+    assert code == 2
+    assert "--column and --labels are for points" in err

@@ -17,7 +17,11 @@ from conescope.cli.reading import (
 )
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from conescope.results import Comparison
+    from conescope.results.profile import Layer
+    from conescope.results.profiles import ComparedLayer, ProfileComparison
 
 
 def compare(
@@ -26,7 +30,7 @@ def compare(
         typer.Argument(
             metavar="SPACE",
             help="Spaces, two or more: each a file, folder or pattern of points, a .state file, or the JSON "
-            "of `conescope measure --json`.",
+            "of `conescope measure --json`. Or profile.json files of `conescope layers`, two or more.",
         ),
     ],
     column: Column = None,
@@ -37,12 +41,26 @@ def compare(
     double: Precise = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare embedding spaces: what differs from the first one, beyond noise.
+    """Compare embedding spaces, or profiles of layers: what differs from the first one, beyond noise.
 
     For example: conescope compare before.npy after.npy --measure mean_cosine --measure isoscore
     """
     from conescope.survey import compare as comparison_of
+    from conescope.survey.compare import is_profile
 
+    if is_profile(files[0]):
+        from conescope.profile.side_by_side import compare_profiles
+
+        if column or labels:
+            raise ValueError(
+                "--column and --labels are for points; a profile is of layers, so leave them out"
+            )
+        profiles = compare_profiles(*files, measures=names)
+        if as_json:
+            typer.echo(profiles.model_dump_json(indent=2))
+        else:
+            show_profiles(profiles)
+        return
     with computing_progress() as stage:
         found = comparison_of(
             *files,
@@ -82,3 +100,62 @@ def show(found: "Comparison") -> None:
     for note in found.notes:
         console.print()
         console.print(Text.assemble(("note: ", "yellow"), plain(note)))
+
+
+def show_profiles(found: "ProfileComparison") -> None:
+    """Print a comparison of profiles: for each profile and stack a table a measure, and notes."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    first, *others = found.profiles
+    for space in others:
+        title = f"{space} against {first}"
+        for stack in dict.fromkeys(layer.stack for layer in found.of(space)):
+            console.print(Text(plain(f"{title}: {stack}" if stack else title), style="bold"))
+            for name in found.names():
+                console.print()
+                console.print(Text(plain(name), style="italic"))
+                console.print(_layers_table(found, space, found.of(space, stack), name))
+            console.print()
+    console.print(Text("^ higher, v lower, = within noise, ? no interval tells", style="dim"))
+    for note in found.notes:
+        console.print()
+        console.print(Text.assemble(("note: ", "yellow"), plain(note)))
+
+
+def _layers_table(
+    found: "ProfileComparison", space: str, layers: "tuple[ComparedLayer, ...]", name: str
+) -> "Table":
+    """Return a measure of two profiles, layer by layer, and their difference with its interval."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from conescope.cli.tables import _sign, number, shown
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
+    for head in ("layer", "first", "other", "difference", "95 % interval", ""):
+        table.add_column(head, justify="left" if not head else "right", no_wrap=True)
+    ours = next(iter(found.profiles.values()))
+    for layer in layers:
+        one = ours.layer(layer.depth, layer.stack)
+        other = found.profiles[space].layer(layer.other_depth, layer.other_stack)
+        compared = layer.difference(name)
+        ends = compared.low, compared.high
+        cells = [
+            _place(one, other),
+            *(shown(each.measurement.measured(name)) for each in (one, other)),
+            number(compared.difference),
+            "" if None in ends else f"{number(ends[0])} {number(ends[1])}",
+            _sign(compared),
+        ]
+        style = "bold" if compared.outcome in ("higher", "lower") else "dim"
+        table.add_row(*(Text(cell, style=style) for cell in cells))
+    return table
+
+
+def _place(one: "Layer", other: "Layer") -> str:
+    """Return the depth of a layer, or of both where they differ."""
+    depth = str(one.depth) if one.depth == other.depth else f"{one.depth} : {other.depth}"
+    return f"{depth} final" if one.kind == "final" else depth

@@ -3,12 +3,15 @@
 from conescope.report.barcode import barcode_html, write_barcode
 from conescope.report.bias_drift import bias_drift_html, write_bias_drift
 from conescope.report.html import report_html, write_report
+from conescope.report.profile import profile_html, write_profile
 
 __all__ = [
     "barcode_html",
     "bias_drift_html",
+    "profile_html",
     "report_html",
     "write_barcode",
     "write_bias_drift",
+    "write_profile",
     "write_report",
 ]

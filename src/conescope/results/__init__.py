@@ -7,6 +7,7 @@ from conescope.results.comparison import ComparedValue, Comparison
 from conescope.results.finetuning import Arm, Bars, Difference, FineTuning, Map, Run, Snapshot
 from conescope.results.measurement import Finding, MeasuredValue, Measurement
 from conescope.results.profile import Layer, Profile, Rows
+from conescope.results.profiles import ComparedLayer, ProfileComparison
 
 __all__ = [
     "Arm",
@@ -14,6 +15,7 @@ __all__ = [
     "Barcode",
     "Bars",
     "BiasDrift",
+    "ComparedLayer",
     "ComparedValue",
     "Comparison",
     "Correlation",
@@ -26,6 +28,7 @@ __all__ = [
     "MeasuredValue",
     "Measurement",
     "Profile",
+    "ProfileComparison",
     "Rows",
     "Run",
     "SelectedBars",

@@ -1,5 +1,6 @@
 """`conescope.compare`: the same measures of several spaces, and what differs beyond noise."""
 
+import json
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from conescope.survey.inputs import Cloud, Where
 from conescope.survey.measure import measure
 from conescope.survey.reading import are_states, state_in
 
+PROFILE = "conescope.profile/"  # begins the schema version of a profile
 ROUNDING = 1e-9  # relative difference that no interval needs to explain
 
 
@@ -55,7 +57,7 @@ def compare(
     """
     _check_number(len(spaces))
     found: dict[str, Measurement] = {}
-    for name, space in zip(_names(spaces, names), spaces, strict=True):
+    for name, space in zip(names_of(spaces, names), spaces, strict=True):
         if stage is not None:
             stage(name)
         if isinstance(space, str | os.PathLike) and Path(space).suffix == ".json":
@@ -87,7 +89,7 @@ def comparison(spaces: dict[str, Measurement]) -> Comparison:
     _check_number(len(spaces))
     (_, first), *others = spaces.items()
     differences = [
-        _compared(name, space, first.measured(name), other.measured(name))
+        compared(name, space, first.measured(name), other.measured(name))
         for space, other in others
         for name in first.names()
         if name in other.names()
@@ -112,12 +114,28 @@ def stored(file: Where) -> Measurement:
     try:
         return Measurement.model_validate_json(path.read_bytes())
     except ValidationError as problem:
+        if is_profile(path):
+            raise ValueError(
+                f"{path} is a profile of layers and can not be compared with a space: give profiles alone, "
+                "or the points of one layer"
+            ) from None
         first = problem.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "file"
         raise ValueError(
             f"{path} is not a measurement of this version of conescope ({where}: {first['msg']}); make it "
             "with conescope measure --json"
         ) from None
+
+
+def is_profile(space: object) -> bool:
+    """Return whether this is the path of a JSON file with the profile of a model."""
+    if not isinstance(space, str | os.PathLike) or Path(space).suffix != ".json" or not Path(space).is_file():
+        return False
+    try:
+        found = json.loads(Path(space).read_bytes())
+    except ValueError:  # no JSON, or no text at all
+        return False
+    return isinstance(found, dict) and str(found.get("schema_version")).startswith(PROFILE)
 
 
 def _of_these(found: Measurement, measures: str | Sequence[str] | None, name: str) -> Measurement:
@@ -131,7 +149,12 @@ def _of_these(found: Measurement, measures: str | Sequence[str] | None, name: st
     return found.model_copy(update={"values": tuple(found.measured(measure) for measure in wanted)})
 
 
-def _compared(name: str, space: str, first: MeasuredValue, other: MeasuredValue) -> ComparedValue:
+def compared(name: str, space: str, first: MeasuredValue, other: MeasuredValue) -> ComparedValue:
+    """Return how a measure of a space differs from that of the first one, and whether beyond noise.
+
+    The half widths of both intervals are added in quadrature. A difference within the interval of one is
+    noise whatever the other's; beyond it, it is not known where one of the two has no interval.
+    """
     if first.value is None or other.value is None or not math.isfinite(other.value - first.value):
         return ComparedValue(measure=name, space=space, difference=None, outcome="not known")
     difference = other.value - first.value
@@ -198,8 +221,12 @@ def _check_number(spaces: int) -> None:
         raise ValueError(f"a comparison needs two spaces or more, got {spaces}")
 
 
-def _names(spaces: Sequence[object], names: Sequence[str] | None) -> list[str]:
-    """Return a name for each space, all different: file names, or paths, with a number if they repeat."""
+def names_of(spaces: Sequence[object], names: Sequence[str] | None = None) -> list[str]:
+    """Return a name for each space, all different: file names, or paths, with a number if they repeat.
+
+    Raises:
+        ValueError: if the names that are given repeat or do not fit.
+    """
     if names is not None:
         if len(names) != len(spaces) or len(set(names)) != len(names):
             raise ValueError(
