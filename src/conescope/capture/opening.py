@@ -1,9 +1,11 @@
-"""A model by its name, and inputs made ready for it: which modality, which processor, which tower."""
+"""A model by its name, and inputs made ready for it: which processor, which settings."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import signature
+from itertools import takewhile
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,11 +13,14 @@ from torch import Tensor, nn
 from conescope._optional import require
 from conescope.capture.batch import Prepared
 from conescope.capture.given import Given
+from conescope.capture.images import Images, patch_of, prefix_tokens
+from conescope.capture.modality import Modality, check_reads, modality_of, tower
+from conescope.capture.processors import extractor_of, first_line, image_processor_of, tokenizer_of
+from conescope.capture.sounds import Sounds, receptive_field
 from conescope.capture.stacks import unwrapped
 from conescope.capture.texts import UNPADDABLE, Texts
 
-Modality: TypeAlias = Literal["text", "audio", "image"]
-TOWERS = {"text": "text_model", "image": "vision_model"}  # of models that read both, such as CLIP
+__all__ = ["Modality", "Opened", "open_model", "prepare"]
 
 
 class Opened(NamedTuple):
@@ -63,7 +68,7 @@ def open_model(model: str | Path | nn.Module, *, untrained: bool = False, seed: 
     except (OSError, ValueError, KeyError) as problem:
         raise ValueError(
             f"no model {name!r}: neither a folder with a transformers model nor one that the hub has "
-            f"({_first_line(problem)})"
+            f"({first_line(problem)})"
         ) from problem
 
 
@@ -74,71 +79,134 @@ def prepare(
     modality: Modality | None = None,
     processor: Any = None,
     max_length: int | None = None,
+    transcripts: Sequence[str] | None = None,
+    tokenizer: Any = None,
 ) -> tuple[nn.Module, Prepared]:
     """Return the part of the model that reads these inputs, and the inputs made ready for it.
 
+    Args:
+        opened: a model.
+        inputs: strings are texts; a `pathlib.Path` is a sound or an image by its suffix; arrays of one
+            dimension are sounds, other arrays and PIL images are images. Tensors, and mappings of names to
+            tensors, go to the model as they are. With a modality given, strings are paths of sounds or
+            images, and tensors are treated as arrays.
+        modality: text, audio or image; None goes by the first input.
+        processor: tokenizer, feature extractor or image processor, or a processor that holds it; None
+            takes the model's own, or the default of its type where its folder has none.
+        max_length: tokens of a text or samples of a sound that are kept; None for all that the model takes.
+        transcripts: of sounds, for the decoder of a speech model; None gives it its start tokens only.
+        tokenizer: of the transcripts; None takes the model's own.
+
     Raises:
-        ValueError: if there is no input, or they are not what the model reads.
+        FileNotFoundError, ValueError: if there is no input, or one is not what the model reads.
     """
     if len(inputs) == 0:
         raise ValueError("there is no input to run the model on")
-    if isinstance(inputs, Tensor) or isinstance(inputs[0], Mapping | Tensor):
+    if isinstance(inputs[0], Mapping) or (modality is None and isinstance(inputs[0], Tensor)):
         return opened.model, Given(inputs)
     kind = modality or modality_of(inputs[0])
     model = tower(opened.model, kind)
+    check_reads(opened.model, opened.title, kind)
+    if transcripts is not None and kind != "audio":
+        raise ValueError(f"transcripts go with sounds, and these inputs are of modality {kind}")
+    given = list(inputs)
     if kind == "text":
-        return model, _texts(opened, model, inputs, processor, max_length)
-    raise NotImplementedError(kind)
-
-
-def modality_of(given: Any) -> Modality:
-    """Return what an input is, by its type, or by its suffix if it is a path."""
-    if isinstance(given, str):
-        return "text"
-    raise NotImplementedError(given)
-
-
-def tower(model: nn.Module, modality: Modality) -> nn.Module:
-    """Return the part of a model that reads a modality: one tower of two, or the model itself."""
-    inner = unwrapped(model)
-    part = getattr(inner, TOWERS.get(modality, ""), None)
-    both = all(isinstance(getattr(inner, name, None), nn.Module) for name in TOWERS.values())
-    return part if both and isinstance(part, nn.Module) else model
+        return model, _texts(opened, model, given, processor, max_length)
+    if kind == "image":
+        return model, _images(opened, model, given, processor)
+    spoken = (transcripts, _part(processor, "tokenizer") if tokenizer is None else tokenizer)
+    return model, _sounds(opened, model, given, _part(processor, "feature_extractor"), max_length, *spoken)
 
 
 def _texts(
-    opened: Opened, model: nn.Module, texts: Sequence[str], tokenizer: Any, max_length: int | None
+    opened: Opened, model: nn.Module, texts: Sequence[Any], tokenizer: Any, max_length: int | None
 ) -> Texts:
+    wrong = [number for number, text in enumerate(texts) if not isinstance(text, str)]
+    if wrong:
+        raise ValueError(
+            f"input {wrong[0]} (counted from 0) is of type {type(texts[wrong[0]]).__name__}, not a text; all "
+            "inputs of a profile are of one modality"
+        )
     config = getattr(unwrapped(model), "config", None)
     if tokenizer is None:
-        tokenizer = _tokenizer(opened)
-    start = None
-    if getattr(config, "is_encoder_decoder", False):
-        start = getattr(config, "decoder_start_token_id", None)
-        start = start if start is not None else getattr(config, "pad_token_id", 0)
+        tokenizer = tokenizer_of(opened.source, opened.title)
     return Texts(
         texts,
-        tokenizer,
+        _part(tokenizer, "tokenizer"),
         max_length=max_length,
-        start=start,
+        start=_start(config) if getattr(config, "is_encoder_decoder", False) else None,
         padded=getattr(config, "model_type", "") not in UNPADDABLE,
     )
 
 
-def _tokenizer(opened: Opened) -> Any:
-    if opened.source is None:
-        raise ValueError(
-            f"{opened.title} was given as a module, and has no name to find its tokenizer by; pass "
-            "processor=..."
-        )
-    from transformers import AutoTokenizer
+def _images(opened: Opened, model: nn.Module, images: Sequence[Any], processor: Any) -> Images:
+    config = getattr(unwrapped(model), "config", None)
+    if processor is None:
+        processor = image_processor_of(opened.source, opened.title, config)
+    return Images(
+        images,
+        _part(processor, "image_processor"),
+        patch=patch_of(config),
+        prefix=prefix_tokens(unwrapped(model)),
+    )
 
-    try:
-        return AutoTokenizer.from_pretrained(opened.source)
-    except (OSError, ValueError, KeyError) as problem:
-        raise ValueError(
-            f"{opened.source!r} has no tokenizer that loads, so it can not read texts: {_first_line(problem)}"
-        ) from problem
+
+def _sounds(
+    opened: Opened,
+    model: nn.Module,
+    sounds: Sequence[Any],
+    extractor: Any,
+    max_length: int | None,
+    transcripts: Sequence[str] | None,
+    tokenizer: Any,
+) -> Sounds:
+    inner = unwrapped(model)
+    config = getattr(inner, "config", None)
+    if extractor is None:
+        extractor = extractor_of(opened.source, opened.title, config)
+    windows = hasattr(extractor, "nb_max_frames")
+    decodes = "decoder_input_ids" in signature(inner.forward).parameters
+    spoken = None
+    if transcripts is not None:
+        if not decodes:
+            raise ValueError(f"{opened.title} has no decoder to read transcripts; leave them out")
+        if tokenizer is None:
+            tokenizer = tokenizer_of(opened.source, opened.title)
+        most = getattr(config, "max_target_positions", None) or tokenizer.model_max_length
+        most = min(most, tokenizer.model_max_length)
+        spoken = Texts(transcripts, tokenizer, max_length=most, start=_start(config))
+    return Sounds(
+        sounds,
+        extractor,
+        hidden=getattr(config, "max_source_positions", None) if windows else None,
+        least=extractor.hop_length if windows else receptive_field(config),
+        max_length=max_length,
+        prompt=_prompt(inner, opened.source) if decodes else None,
+        transcripts=spoken,
+    )
+
+
+def _part(processor: Any, name: str) -> Any:
+    """Return the one of several processors that is meant, where one holds several."""
+    return getattr(processor, name, processor)
+
+
+def _start(config: Any) -> int:
+    start = getattr(config, "decoder_start_token_id", None)
+    return int(start if start is not None else getattr(config, "pad_token_id", 0))
+
+
+def _prompt(model: nn.Module, source: str | None) -> list[int]:
+    """Return the tokens that a decoder starts with: up to the first that depends on the input."""
+    generation = getattr(model, "generation_config", None)
+    if generation is None and source is not None and (Path(source) / "generation_config.json").is_file():
+        from transformers import GenerationConfig
+
+        generation = GenerationConfig.from_pretrained(source)
+    config: Any = model.config
+    forced = getattr(generation, "forced_decoder_ids", None) or getattr(config, "forced_decoder_ids", None)
+    known = takewhile(lambda pair: pair[1] is not None, sorted(forced or [], key=lambda pair: pair[0]))
+    return [_start(config), *(int(token) for _, token in known)]
 
 
 @contextmanager
@@ -147,7 +215,3 @@ def _seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0]

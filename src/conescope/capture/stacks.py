@@ -16,6 +16,7 @@ COUNTS = (
     "decoder_layers",
     "num_encoder_layers",
     "num_decoder_layers",
+    "num_hidden_groups",  # ALBERT: blocks that run several times
 )
 PARTS = ("text_config", "vision_config", "audio_config", "encoder", "decoder")  # configurations inside
 LISTED = 40  # module names in an error

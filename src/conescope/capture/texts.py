@@ -16,7 +16,8 @@ class Texts:
     """Texts tokenized for a model; a `Prepared`.
 
     Padding stands on the right, whatever the tokenizer does when it generates. An encoder-decoder reads each
-    text on both sides: its decoder is given the text moved by one place.
+    text on both sides: its decoder is given the text moved by one place, unless the tokenizer writes the
+    decoder's first token itself.
 
     Args:
         texts: at least one.
@@ -72,11 +73,18 @@ class Texts:
         tokens = Tokens(real, special & real, ids)
         if self.start is None:
             return Batch(arguments, len(numbers), tokens)
-        begin = torch.full_like(ids[:, :1], self.start)
-        shifted = torch.cat([begin, ids[:, :-1]], dim=1)
-        arguments |= {"decoder_input_ids": shifted, "decoder_attention_mask": real.long()}
-        starts = torch.cat([torch.ones_like(special[:, :1]), special[:, :-1]], dim=1)
-        return Batch(arguments, len(numbers), tokens, Tokens(real, starts & real, shifted))
+        moved = [self._moved(number) for number in numbers]
+        decoder_ids = _padded([ids for ids, _ in moved], self.padding)
+        starts = _padded([special for _, special in moved], 1).bool()
+        arguments |= {"decoder_input_ids": decoder_ids, "decoder_attention_mask": real.long()}
+        return Batch(arguments, len(numbers), tokens, Tokens(real, starts & real, decoder_ids))
+
+    def _moved(self, number: int) -> tuple[list[int], list[int]]:
+        """Return what a decoder reads of a text, and which of it is special."""
+        ids, special = self.ids[number], self.special[number]
+        if self.start is None or ids[0] == self.start:
+            return ids, special
+        return [self.start, *ids[:-1]], [1, *special[:-1]]
 
 
 def _padded(rows: Sequence[Sequence[int]], value: int) -> Tensor:
