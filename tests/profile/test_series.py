@@ -9,7 +9,11 @@ from conescope.profile.series import members
         (["bert"], ["bert"], [None]),
         (["a/checkpoint-10/", "a/checkpoint-9"], ["checkpoint-9", "checkpoint-10"], [9, 10]),
         (["step100k", "step20k"], ["step20k", "step100k"], [20, 100]),
-        (["a/all-MiniLM-L6-v2", "b/all-mpnet-base-v2"], ["all-MiniLM-L6-v2", "all-mpnet-base-v2"], [None] * 2),
+        (
+            ["a/all-MiniLM-L6-v2", "b/all-mpnet-base-v2"],
+            ["all-MiniLM-L6-v2", "all-mpnet-base-v2"],
+            [None] * 2,
+        ),
         (["one/final", "two/final"], ["one-final", "two-final"], [None, None]),
         (["seed1/checkpoint-5", "seed2/checkpoint-5"], ["seed1-checkpoint-5", "seed2-checkpoint-5"], [5, 5]),
         (["v1.0", "v1.5"], ["v1.0", "v1.5"], [None, None]),

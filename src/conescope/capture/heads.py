@@ -178,7 +178,8 @@ class HeadTaps:
                 return None
             if attention.layout == "apart":
                 return torch.zeros_like(output)
-            mine, _ = columns(attention.layout, *[output.shape[-1]] * 2, attention.heads, _size(attention))
+            width = output.shape[-1]
+            mine, _ = columns(attention.layout, width, width, attention.heads, _size(attention))
             output = output.clone()
             output[..., mine.flatten().to(output.device)] = 0
             return output

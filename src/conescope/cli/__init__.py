@@ -14,6 +14,7 @@ from conescope.cli.check import check
 from conescope.cli.compare import compare
 from conescope.cli.demo import demo
 from conescope.cli.finetune import finetune
+from conescope.cli.layers import layers
 from conescope.cli.measure import measure
 from conescope.cli.reading import plain
 from conescope.cli.report import report
@@ -28,7 +29,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for command in (measure, check, compare, barcode, scan, merge, finetune, attention, report, demo):
+for command in (measure, check, compare, barcode, layers, scan, merge, finetune, attention, report, demo):
     app.command()(command)
 
 

@@ -5,7 +5,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from conescope.cli.reading import AsJson, Seed, computing_progress, plain
+from conescope.cli.profiling import (
+    BatchSize,
+    Data,
+    DataColumn,
+    Device,
+    Limit,
+    MaxLength,
+    ModalityOf,
+    Specials,
+    fastest,
+    inputs_of,
+    profiling_progress,
+)
+from conescope.cli.reading import AsJson, Seed, plain
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,32 +39,18 @@ ROWS = 48  # heads in the table
 
 def attention(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A folder, or a name on the hub.")],
-    data: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE",
-            help="Inputs: .txt with a text a line, a table (.tsv .csv .jsonl .parquet) with --column, or a "
-            "folder of sounds or images.",
-        ),
-    ],
-    column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Column of the texts, where it is not clear.")
-    ] = None,
-    modality: Annotated[
-        str | None, typer.Option(metavar="NAME", help="text, audio or image; not needed if it is clear.")
-    ] = None,
+    data: Data,
+    column: DataColumn = None,
+    modality: ModalityOf = None,
+    limit: Limit = None,
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", metavar="FOLDER", help="Write attention.json there, with all heads."),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Inputs of one forward pass.")] = 32,
-    max_length: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Tokens that are kept of an input.")
-    ] = None,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="Where to run, such as cuda.")] = None,
-    special_tokens: Annotated[
-        bool, typer.Option("--special-tokens", metavar="", help="Let special tokens count.")
-    ] = False,
+    batch_size: BatchSize = 32,
+    max_length: MaxLength = None,
+    device: Device = None,
+    special_tokens: Specials = False,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -59,26 +58,25 @@ def attention(
 
     For example: conescope attention ./model --data texts.txt -o out/
     """
-    from typing import get_args
+    from conescope._optional import require
 
-    from conescope.capture.modality import Modality
-    from conescope.capture.reading import read_inputs
+    require("transformers", extra="hf")
+    from conescope.cli.comparing import quiet_transformers
     from conescope.profile import profile_attention
 
-    if modality not in (None, *get_args(Modality)):
-        raise ValueError(f"--modality must be one of {', '.join(get_args(Modality))}; got {modality!r}")
-    inputs, kind = read_inputs(data, column=column, modality=modality)  # type: ignore[arg-type]
-    with computing_progress() as stage:
+    quiet_transformers()
+    inputs, kind = inputs_of(data, column, modality, limit)
+    with profiling_progress(model) as (advance, _):
         found = profile_attention(
             model,
             inputs,
             modality=kind,
             batch_size=batch_size,
             max_length=max_length,
-            device=device,
+            device=device or fastest(),
             special_tokens=special_tokens,
             seed=seed,
-            advance=lambda done, total: stage(f"input {done} of {total}"),
+            advance=advance,
         )
     if output is not None:
         from conescope._files import write_text

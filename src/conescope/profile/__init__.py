@@ -2,6 +2,7 @@
 
 from conescope.profile.attention import profile_attention
 from conescope.profile.bias_drift import bias_drift
-from conescope.profile.layers import DEFAULT_MEASURES, POINTS, profile_layers
+from conescope.profile.layers import DEFAULT_MEASURES, profile_layers
+from conescope.profile.settings import POINTS
 
 __all__ = ["DEFAULT_MEASURES", "POINTS", "bias_drift", "profile_attention", "profile_layers"]

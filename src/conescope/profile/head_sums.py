@@ -90,7 +90,7 @@ def summed(
         by_group(sharp.entropy),
         by_group(sharp.maximum),
         by_group(sharp.special),
-        by_group(sharp.count),
+        by_group(sharp.queries),
     )
 
 
@@ -146,9 +146,10 @@ def sampled_products(
     assert queries.labels is not None
     assert keys.labels is not None
     apart = queries.labels[one] != keys.labels[other]
-    q = queries.points[one[apart]].double().unflatten(1, (heads, -1))
-    k = keys.points[other[apart]].double().unflatten(1, (-1, q.shape[2]))
+    q, k = queries.points[one[apart]].double(), keys.points[other[apart]].double()
     pairs = len(q)
+    q = q.reshape(pairs, heads, -1)
+    k = k.reshape(pairs, -1, q.shape[2])
     products = (q * k.repeat_interleave(heads // k.shape[1], dim=1)).sum(dim=2)
     if pairs == 0:
         return torch.full((heads,), math.nan), torch.full((heads,), math.nan), 0

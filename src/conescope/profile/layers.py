@@ -7,26 +7,22 @@ does not grow with the inputs. Padding and special tokens do not count, unless a
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from conescope.capture import Prepared, Spots, unwrapped
-from conescope.capture.batch import ordered
+from conescope.capture import unwrapped
 from conescope.capture.opening import Modality, open_model, prepare
-from conescope.profile.gathering import Gathering
+from conescope.measures import Measure
+from conescope.profile.gathered import Gathered, gathered
 from conescope.profile.measuring import measured_layer
-from conescope.profile.pausing import finish, finished, resumed, save
-from conescope.profile.running import Advance, device_of, evaluating, layers_of, run
-from conescope.profile.token_views import TokenViews
-from conescope.results.profile import Profile
-from conescope.scale.moments import Precision
-from conescope.scale.scan import DOUBLE_WORK
+from conescope.profile.pausing import finish, finished
+from conescope.profile.running import Advance, device_of, evaluating, layers_of
+from conescope.profile.settings import PointsOf, Settings
+from conescope.results.profile import Layer, Profile
 from conescope.survey.rows import chosen
 
-PointsOf: TypeAlias = Literal["mean", "tokens", "cls", "first", "last"]
-POINTS: tuple[str, ...] = get_args(PointsOf)
 DEFAULT_MEASURES = (
     "mean_cosine",
     "mean_cosine_centered",
@@ -42,7 +38,6 @@ DEFAULT_MEASURES = (
     "rogue_share",
     "hubness",
 )
-WEIGHED = 64  # numbers of each parameter by which a model is known again
 
 
 def profile_layers(
@@ -57,6 +52,8 @@ def profile_layers(
     blocks: Sequence[str] | None = None,
     batch_size: int = 32,
     max_length: int | None = None,
+    transcripts: Sequence[str] | None = None,
+    tokenizer: Any = None,
     device: str | torch.device | None = None,
     sample: int = 2048,
     seed: int = 0,
@@ -65,6 +62,7 @@ def profile_layers(
     untrained: bool = False,
     path: str | Path | None = None,
     title: str | None = None,
+    step: int | None = None,
     advance: Advance | None = None,
     stage: Callable[[str], None] | None = None,
 ) -> Profile:
@@ -83,6 +81,8 @@ def profile_layers(
         blocks: names of the modules to look behind; None finds the lists of blocks.
         batch_size: inputs of one forward pass. It changes no number beyond rounding.
         max_length: tokens (or samples of a sound) that are kept of an input; None for what the model takes.
+        transcripts: of sounds, for the decoder of a speech model; None gives it its start tokens only.
+        tokenizer: of the transcripts; None takes the model's own.
         device: where to run; None for where the model is.
         sample: measures that look at pairs take at most this many points, drawn without replacement.
         seed: of that draw, and of the weights of an untrained model.
@@ -93,6 +93,7 @@ def profile_layers(
         path: a folder that gets the profile as profile.json. A run that is stopped leaves there what it has
             and goes on from it, and one that was finished is not run again.
         title: of the profile; None for the name of the model.
+        step: of training, where the model is one of several checkpoints.
         advance: is called with how many inputs are done, and how many there are.
         stage: is called with what is measured next.
 
@@ -103,103 +104,33 @@ def profile_layers(
     The numbers of layers: 0 is what enters the first block, i what block i returns, and one more what the
     model returns where a normalization follows the last block.
     """
-    opened = open_model(model, untrained=untrained, seed=seed)
-    tower, prepared = prepare(opened, inputs, modality=modality, processor=processor, max_length=max_length)
-    return profile_prepared(
-        tower,
-        prepared,
-        title=opened.title if title is None else title,
-        pooling=pooling,
-        special_tokens=special_tokens,
-        measures=measures,
-        blocks=blocks,
-        batch_size=batch_size,
-        device=device,
-        sample=sample,
-        seed=seed,
-        intervals=intervals,
-        token_views=token_views,
-        untrained=untrained,
-        path=path,
-        advance=advance,
-        stage=stage,
-    )
-
-
-@torch.no_grad()
-def profile_prepared(
-    model: nn.Module,
-    prepared: Prepared,
-    *,
-    title: str,
-    pooling: PointsOf = "mean",
-    special_tokens: bool = False,
-    measures: str | Sequence[str] | None = None,
-    blocks: Sequence[str] | None = None,
-    batch_size: int = 32,
-    device: str | torch.device | None = None,
-    sample: int = 2048,
-    seed: int = 0,
-    intervals: bool = True,
-    token_views: bool = False,
-    untrained: bool = False,
-    path: str | Path | None = None,
-    advance: Advance | None = None,
-    stage: Callable[[str], None] | None = None,
-) -> Profile:
-    """Return the profile of a model on prepared inputs; see `profile_layers`."""
-    _check_options(pooling, batch_size, len(prepared.sizes))
+    settings = Settings(pooling, special_tokens, batch_size, sample, seed, token_views)
     rows = chosen(DEFAULT_MEASURES if measures is None else measures, labels=False, partners=False)
-    where = torch.device(device) if device is not None else device_of(model)
-    batches = ordered(prepared, batch_size)
-    with evaluating(model, where):
-        found = layers_of(model, prepared, where, blocks)
-        layers = _gatherings(found, prepared, pooling, sample, seed)
-        folder = None if path is None else Path(path)
-        key = _key(model, prepared, found, pooling, special_tokens, batch_size, sample, seed)
-        key += "-tokens" if token_views else ""
-        whole_key = f"{key}-{_short_hash((intervals, [row.name for row in rows]))}"
+    opened = open_model(model, untrained=untrained, seed=seed)
+    tower, prepared = prepare(
+        opened,
+        inputs,
+        modality=modality,
+        processor=processor,
+        max_length=max_length,
+        transcripts=transcripts,
+        tokenizer=tokenizer,
+    )
+    where = torch.device(device) if device is not None else device_of(tower)
+    folder = None if path is None else Path(path)
+    with evaluating(tower, where):
+        found = layers_of(tower, prepared, where, blocks)
+        key = settings.key(tower, prepared, found)
+        whole_key = _key_of_all(key, title, step, untrained, intervals, [row.name for row in rows])
         known = None if folder is None else finished(folder, whole_key)
         if known is not None:
             return known
-        views = None
-        if token_views:
-            views = TokenViews(
-                prepared, batches, found.layers, special_tokens=special_tokens, seed=seed, device=where
-            )
-        done = 0 if folder is None else resumed(folder, key, layers, views)
-        run(
-            model,
-            prepared,
-            batches,
-            found,
-            layers,
-            pooling=pooling,
-            special_tokens=special_tokens,
-            device=where,
-            done=done,
-            advance=advance,
-            look=None if views is None else views.see,
-            pause=None if folder is None else lambda count: save(folder, key, count, layers, views),
+        states = gathered(
+            tower, prepared, found, settings, device=where, folder=folder, key=key, advance=advance
         )
-    profiled = []
-    for layer in layers:
-        if stage is not None:
-            stage(f"{layer.spot.stack} layer {layer.spot.depth}".strip())
-        assert layer.state is not None  # every batch shows every layer
-        measured = measured_layer(
-            layer.spot,
-            layer.state,
-            rows,
-            inputs=len(prepared.sizes),
-            tokens=pooling == "tokens",
-            intervals=intervals,
-        )
-        tables = () if views is None else views.tables(layer.spot, intervals=intervals)
-        profiled.append(measured.model_copy(update={"tables": tables}))
     profile = Profile(
-        title=title,
-        architecture=type(unwrapped(model)).__name__,
+        title=opened.title if title is None else title,
+        architecture=type(unwrapped(tower)).__name__,
         modality=prepared.modality,
         pooling=pooling,
         special_tokens=special_tokens,
@@ -207,49 +138,41 @@ def profile_prepared(
         seed=seed,
         key=whole_key,
         untrained=untrained,
-        layers=tuple(profiled),
+        step=step,
+        layers=measured_layers(states, rows, settings, len(prepared.sizes), intervals=intervals, stage=stage),
     )
     if folder is not None:
         finish(folder, profile)
     return profile
 
 
-def _check_options(pooling: str, batch_size: int, inputs: int) -> None:
-    if pooling not in POINTS:
-        raise ValueError(f"pooling must be one of {', '.join(POINTS)}, got {pooling!r}")
-    if batch_size < 1:
-        raise ValueError(f"a batch has one input or more, got batch_size {batch_size}")
-    if inputs == 0:
-        raise ValueError("there is no input to profile the model on")
+def measured_layers(
+    states: Gathered,
+    rows: Sequence[Measure],
+    settings: Settings,
+    inputs: int,
+    *,
+    intervals: bool = True,
+    stage: Callable[[str], None] | None = None,
+) -> tuple[Layer, ...]:
+    """Return the measures of each layer, with tables of what was seen of their tokens."""
+    found = []
+    for layer in states.layers:
+        if stage is not None:
+            stage(f"{layer.spot.stack} layer {layer.spot.depth}".strip())
+        assert layer.state is not None  # every batch shows every layer
+        measured = measured_layer(
+            layer.spot,
+            layer.state,
+            rows,
+            inputs=inputs,
+            tokens=settings.pooling == "tokens",
+            intervals=intervals,
+        )
+        tables = () if states.views is None else states.views.tables(layer.spot, intervals=intervals)
+        found.append(measured.model_copy(update={"tables": tables}))
+    return tuple(found)
 
 
-def _gatherings(found: Spots, prepared: Prepared, pooling: str, sample: int, seed: int) -> list[Gathering]:
-    count = sum(prepared.sizes) if pooling == "tokens" else len(prepared.sizes)
-
-    def precision(d: int) -> Precision:
-        return "double" if count * d * d <= DOUBLE_WORK else "single"
-
-    return [Gathering(spot, sample, seed, precision(spot.d)) for spot in found.layers]
-
-
-def _key(
-    model: nn.Module,
-    prepared: Prepared,
-    found: Spots,
-    pooling: str,
-    special_tokens: bool,
-    batch_size: int,
-    sample: int,
-    seed: int,
-) -> str:
-    """Return a hash of all that the states depend on: a stopped run goes on only where it is the same."""
-    settings = (prepared.fingerprint, pooling, special_tokens, batch_size, sample, seed, found.layers)
-    digest = hashlib.blake2b(repr(settings).encode(), digest_size=16)
-    for name, weights in model.named_parameters():
-        some = weights.detach().flatten()[:WEIGHED].double().cpu()
-        digest.update(f"{name} {tuple(weights.shape)} {weights.dtype}".encode() + some.numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _short_hash(settings: object) -> str:
-    return hashlib.blake2b(repr(settings).encode(), digest_size=4).hexdigest()
+def _key_of_all(key: str, *settings: object) -> str:
+    return f"{key}-{hashlib.blake2b(repr(settings).encode(), digest_size=4).hexdigest()}"

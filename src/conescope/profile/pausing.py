@@ -7,13 +7,14 @@ fail between two renames, the one before it lies beside it.
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from conescope._files import write_text
+from conescope._optional import require
 from conescope.profile.gathering import Gathering
 from conescope.profile.token_views import TokenViews
 from conescope.results.profile import Profile
@@ -23,7 +24,7 @@ from conescope.scale.state import save as save_state
 SECONDS = 20.0  # between two savings at least, so that they take no time
 FOLDER = "unfinished"
 NOTES = "progress.json"
-TOKENS = "tokens.pt"
+TOKENS = "tokens.safetensors"
 PROFILE = "profile.json"
 
 
@@ -39,7 +40,7 @@ def save(
     for number, layer in enumerate(layers):
         save_state(layer.state, fresh / f"{number}.state", {"rows": layer.rows})
     if views is not None:
-        torch.save(views.tensors(), fresh / TOKENS)
+        _save_tensors(views.tensors(), fresh / TOKENS)
     write_text(fresh / NOTES, json.dumps({"key": key, "batches": batches}))
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -61,7 +62,7 @@ def resumed(path: Path, key: str, layers: Sequence[Gathering], views: TokenViews
             layer.state, told = load(folder / f"{number}.state")
             layer.rows = int(told["rows"])
         if views is not None:
-            views.load(torch.load(folder / TOKENS, map_location="cpu", weights_only=True))
+            views.load(_load_tensors(folder / TOKENS))
         return int(known["batches"])
     return 0
 
@@ -80,3 +81,13 @@ def finish(path: Path, found: Profile) -> None:
     write_text(path / PROFILE, found.to_json())
     for suffix in ("", ".new", ".old"):
         shutil.rmtree(path / f"{FOLDER}{suffix}", ignore_errors=True)
+
+
+def _save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    save_file = require("safetensors.torch", extra="files").save_file
+    save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, path)
+
+
+def _load_tensors(path: Path) -> dict[str, Tensor]:
+    tensors: dict[str, Tensor] = require("safetensors.torch", extra="files").load_file(path)
+    return tensors

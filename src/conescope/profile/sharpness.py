@@ -14,7 +14,7 @@ class Sharpness(NamedTuple):
     entropy: Float[Tensor, "rows heads"]
     maximum: Float[Tensor, "rows heads"]
     special: Float[Tensor, "rows heads"]
-    count: Int64[Tensor, " rows"]
+    queries: Int64[Tensor, " rows"]
 
 
 def sharpness(
