@@ -115,9 +115,11 @@ def layers(
 
     require("transformers", extra="hf")
     from conescope.cli.comparing import quiet_transformers
-    from conescope.profile import profile_layers
+    from conescope.profile import POINTS, profile_layers
     from conescope.profile.series import members
 
+    if pooling not in POINTS:
+        raise ValueError(f"--pool must be one of {', '.join(POINTS)}; got {pooling!r}")
     quiet_transformers()
     inputs, kind = inputs_of(data, column, modality, limit)
     spoken = None if transcripts is None else transcripts.read_text(encoding="utf-8").splitlines()[:limit]
@@ -159,10 +161,8 @@ def layers(
             if not as_json:
                 show_drift(drifted[-1], title)
     if as_json:
-        results = [*found, *drifted]
-        typer.echo(
-            results[0].to_json() if len(results) == 1 else f"[{','.join(r.to_json() for r in results)}]"
-        )
+        texts = [profile.to_json() for profile in found] + [drift.to_json() for drift in drifted]
+        typer.echo(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
     if output is not None:
         for page in _written(output, found, drifted):
             typer.echo(f"Report: {plain(str(page))}", err=as_json)
