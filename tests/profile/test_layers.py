@@ -14,7 +14,7 @@ TABLE = torch.randn(20, 6, generator=torch.Generator().manual_seed(3))
 
 
 def made(*constants):
-    return Made(TABLE, [Plus(torch.full((6,), constant)) for constant in constants])
+    return Made(TABLE.clone(), [Plus(torch.full((6,), constant)) for constant in constants])
 
 
 def pooled(sentences, pooling, *, special=False, shift=0.0):
@@ -222,3 +222,41 @@ def test_hidden_states_that_are_not_finite_are_named():
     sentences = ["3 4", "5 6 7 8", "9"]
     with pytest.raises(ValueError, match=r"the hidden states of layer.0 hold NaN or infinity, for input 1 "):
         profile_layers(model, sentences, processor=Words(), measures=FAST)
+
+
+def test_the_worked_example():
+    table = torch.zeros(5, 2)
+    table[2:] = torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 2.0]])
+    found = profile_layers(
+        Made(table, [Plus(torch.zeros(2))]),
+        ["2", "3", "4"],
+        processor=Words(),
+        measures=["mean_cosine", "drift", "mean_norm"],
+    )
+    assert found.value("mean_cosine") == pytest.approx(math.sqrt(2) / 3, rel=1e-6)
+    assert found.value("drift") == pytest.approx(1.201850, abs=1e-6)
+    assert found.value("mean_norm") == pytest.approx(1.471405, abs=1e-6)
+
+
+def test_a_model_that_was_compiled_before_is_seen():
+    model = made(0.0, 2.0)
+    compiled = torch.compile(model, backend="eager")
+    compiled(torch.tensor([[0, 3, 1]]))  # compiled now, without hooks
+    sentences = texts(30)
+    found = profile_layers(compiled, sentences, processor=Words(), measures=FAST)
+    assert found.layers == profile_layers(model, sentences, processor=Words(), measures=FAST).layers
+
+
+@pytest.mark.filterwarnings("ignore:`gradient_checkpointing_enable` is deprecated:FutureWarning")
+def test_gradient_checkpointing_changes_nothing():
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.BertConfig(
+        vocab_size=20, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
+    )
+    model = transformers.BertModel(config)
+    plain = profile_layers(model, texts(30), processor=Words(), measures=FAST)
+    model.gradient_checkpointing_enable()
+    assert profile_layers(model.train(), texts(30), processor=Words(), measures=FAST).layers == plain.layers
+    assert model.training

@@ -116,6 +116,7 @@ def profile_layers(
         transcripts=transcripts,
         tokenizer=tokenizer,
     )
+    tower = unwrapped(tower)  # a compiled model would not see hooks that come after it was compiled
     where = torch.device(device) if device is not None else device_of(tower)
     folder = None if path is None else Path(path)
     with evaluating(tower, where):
@@ -130,7 +131,7 @@ def profile_layers(
         )
     profile = Profile(
         title=opened.title if title is None else title,
-        architecture=type(unwrapped(tower)).__name__,
+        architecture=type(tower).__name__,
         modality=prepared.modality,
         pooling=pooling,
         special_tokens=special_tokens,

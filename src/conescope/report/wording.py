@@ -79,6 +79,31 @@ QUANTITIES = [
         "Relative persistent entropy",
         "Persistent entropy over its largest possible value: 1 when all bars are equally long.",
     ),
+    (
+        "participation_ratio",
+        "Participation ratio",
+        "Number of directions that carry the variance, by its squares.",
+    ),
+    (
+        "twonn",
+        "TwoNN dimension",
+        "Intrinsic dimension by the ratio of the distances to the two nearest points.",
+    ),
+    (
+        "mle_dimension",
+        "MLE dimension",
+        "Intrinsic dimension by the growth of neighborhoods with their radius.",
+    ),
+    ("drift", "Drift", "Length of the mean of all points, in their unit."),
+    ("relative_drift", "Relative drift", "Length of the mean over the mean length: 1 when all points agree."),
+    ("mean_norm", "Mean norm", "Mean length of the points, in their unit."),
+    ("norm_variation", "Norm variation", "Standard deviation of the lengths over their mean: 0 on a sphere."),
+    (
+        "rogue_share",
+        "Rogue share",
+        "Share of the mean cosine that the three coordinates with the most of it carry.",
+    ),
+    ("hubness", "Hubness", "Skewness of how often a point is among the nearest of others: 0 without hubs."),
     ("step_seconds", "Seconds a step", "Median time of one optimizer step."),
     (
         "regularizer_seconds",
