@@ -68,7 +68,7 @@ def barcode(
             thinner cloud: they are longer.
         seed: of that draw.
         title: a name for the result.
-        stage: called with a word before each step that may take long.
+        stage: called with a word before each step that may take long, and with the share done of a long one.
 
     Raises:
         ValueError: for an unknown rule, a row with NaN or infinity, a number of ids that is not that of the
@@ -86,8 +86,9 @@ def barcode(
     items = _items(points, ids, column)
     items = items if sample is None else _drawn(items, sample, seed)
     n, d = items.points.shape
-    stage(f"the spanning tree of {n} points")
-    edges = h0_edges(items.points)
+    what = f"the spanning tree of {n} points"
+    stage(what)
+    edges = h0_edges(items.points, progress=lambda share: stage(f"{what}, {share:.0%}"))
     lengths = edge_lengths(items.points, edges)
     order = lengths.argsort(stable=True)
     edges, lengths = edges[order], lengths[order].double()
