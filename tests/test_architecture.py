@@ -9,7 +9,7 @@ SRC = Path(__file__).parents[1] / "src" / "conescope"
 
 # Each floor may import the floors written before it. Rooms on one floor do not know each other.
 FLOORS = [
-    ["_types", "_check", "_copies", "_optional", "_files", "_intervals", "results"],
+    ["_types", "_check", "_closed_forms", "_copies", "_optional", "_files", "_intervals", "results"],
     ["topology", "scale", "capture"],
     ["measures", "losses"],
     ["survey"],

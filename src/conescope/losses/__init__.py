@@ -1,28 +1,46 @@
 """Regularizers: each a pure function of points and labels, and a module that calls it."""
 
+from conescope.losses.alignment import AlignmentLoss, alignment_loss
+from conescope.losses.cosine import CosineLoss, cosine_loss
 from conescope.losses.cross_correlation import CrossCorrelationLoss, cross_correlation_loss
+from conescope.losses.iso_score import IsoScoreLoss, iso_score_loss
 from conescope.losses.koleo import KoLeoLoss, koleo_loss
+from conescope.losses.orthogonal import OrthogonalLoss, orthogonal_loss
 from conescope.losses.persistent_entropy import (
     PersistentEntropyLoss,
     PersistentEntropyTerms,
     persistent_entropy_loss,
 )
 from conescope.losses.sliced_gaussian import SlicedGaussianLoss, sliced_gaussian_loss
+from conescope.losses.spectral_entropy import SpectralEntropyLoss, spectral_entropy_loss
 from conescope.losses.topological import TopologicalLoss, topological_loss
+from conescope.losses.uniformity import UniformityLoss, uniformity_loss
 from conescope.losses.variance_covariance import VarianceCovarianceLoss, variance_covariance_loss
 
 __all__ = [
+    "AlignmentLoss",
+    "CosineLoss",
     "CrossCorrelationLoss",
+    "IsoScoreLoss",
     "KoLeoLoss",
+    "OrthogonalLoss",
     "PersistentEntropyLoss",
     "PersistentEntropyTerms",
     "SlicedGaussianLoss",
+    "SpectralEntropyLoss",
     "TopologicalLoss",
+    "UniformityLoss",
     "VarianceCovarianceLoss",
+    "alignment_loss",
+    "cosine_loss",
     "cross_correlation_loss",
+    "iso_score_loss",
     "koleo_loss",
+    "orthogonal_loss",
     "persistent_entropy_loss",
     "sliced_gaussian_loss",
+    "spectral_entropy_loss",
     "topological_loss",
+    "uniformity_loss",
     "variance_covariance_loss",
 ]

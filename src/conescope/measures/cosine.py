@@ -16,10 +16,11 @@ Machina and Mercer (2024), NAACL.
 import math
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from conescope._check import check_points
+from conescope._closed_forms import mean_cosine_from_sum
 from conescope._types import Points, Scalar
 from conescope.measures.centering import centered, in_double
 from conescope.scale.moments import Moments
@@ -47,7 +48,7 @@ def mean_cosine(points: Points, *, center: bool = False) -> Scalar:
     if not center and not points.requires_grad and len(points) >= MANY:
         direction_sum = _direction_sum(points)
         if direction_sum is not None:
-            return _mean_of_pairs(direction_sum, torch.tensor(len(points))).to(points.dtype)
+            return mean_cosine_from_sum(direction_sum, torch.tensor(len(points))).to(points.dtype)
     rows = centered(points) if center else in_double(points)
     if len(rows) < 2:
         return points.sum() * math.nan
@@ -55,12 +56,12 @@ def mean_cosine(points: Points, *, center: bool = False) -> Scalar:
     has_direction = size > (ROUNDING * size.amax() if center else 0)
     rows = torch.where(has_direction, rows / torch.where(has_direction, size, 1), 0)
     units = rows / torch.where(has_direction, torch.linalg.vector_norm(rows, dim=1, keepdim=True), 1)
-    return _mean_of_pairs(units.sum(dim=0), has_direction.sum()).to(points.dtype)
+    return mean_cosine_from_sum(units.sum(dim=0), has_direction.sum()).to(points.dtype)
 
 
 def mean_cosine_from_moments(moments: Moments) -> Scalar:
     """Return `mean_cosine` of any points with these moments."""
-    return _mean_of_pairs(moments.direction_sum, torch.tensor(moments.directions))
+    return mean_cosine_from_sum(moments.direction_sum, torch.tensor(moments.directions))
 
 
 def _direction_sum(points: Points) -> Float[Tensor, " d"] | None:
@@ -79,8 +80,3 @@ def _direction_sum(points: Points) -> Float[Tensor, " d"] | None:
         total += groups.sum(dim=(0, 1), dtype=torch.float64)
         total += (inverse[even:] @ rows[even:]).double()
     return total
-
-
-def _mean_of_pairs(direction_sum: Float[Tensor, " d"], count: Int64[Tensor, ""]) -> Scalar:
-    mean: Scalar = (direction_sum.square().sum() - count) / (count * (count - 1))
-    return mean

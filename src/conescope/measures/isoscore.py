@@ -16,8 +16,7 @@ E (tr W)^2 = m d (m d + 2) and E tr(W^2) = m d (m + d + 1) for their scatter W, 
 Reference: arXiv:2108.07344, Findings of ACL 2022.
 """
 
-import math
-
+from conescope._closed_forms import isoscore_from_traces
 from conescope._types import Covariance, Points, Scalar
 from conescope.measures.centering import centered
 from conescope.measures.spectrum import Spectrum
@@ -36,7 +35,7 @@ def isoscore(points: Points) -> Scalar:
     rows = centered(points)
     n, d = rows.shape
     scatter = rows.T @ rows if d <= n else rows @ rows.T  # the same trace, and the same trace of the square
-    return _even_share(scatter.trace(), scatter.square().sum(), d).to(points.dtype)
+    return isoscore_from_traces(scatter.trace(), scatter.square().sum(), d).to(points.dtype)
 
 
 def isoscore_from_covariance(covariance: Covariance) -> Scalar:
@@ -51,14 +50,9 @@ def isoscore_from_covariance(covariance: Covariance) -> Scalar:
     wide = covariance.double()
     unit = wide.trace().detach()
     wide = wide / unit
-    return _even_share(wide.trace(), wide.square().sum(), len(wide)).to(covariance.dtype)
+    return isoscore_from_traces(wide.trace(), wide.square().sum(), len(wide)).to(covariance.dtype)
 
 
 def isoscore_from_spectrum(spectrum: Spectrum) -> Scalar:
     """Return the IsoScore of any points with this spectrum."""
-    return _even_share(spectrum.squares.sum(), spectrum.squares.square().sum(), spectrum.d)
-
-
-def _even_share(trace: Scalar, trace_of_square: Scalar, d: int) -> Scalar:
-    participation = trace.square() / trace_of_square
-    return (participation - 1) / (d - 1) if d > 1 else participation * math.nan
+    return isoscore_from_traces(spectrum.squares.sum(), spectrum.squares.square().sum(), spectrum.d)

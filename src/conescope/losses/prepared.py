@@ -1,0 +1,42 @@
+"""Points made ready for their losses: in full precision, and centered; and what too few or bad points give.
+
+What is here looks at no contents, so that no loss waits for an accelerator; NaN runs through.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from conescope._check import check_points
+from conescope._types import Points, Scalar
+
+
+@contextmanager
+def full_precision(points: Points) -> Iterator[Points]:
+    """Give the points in float32 (float64 for float64 points), with autocast switched off."""
+    check_points(points)
+    with torch.autocast(points.device.type, enabled=False):
+        yield points if points.dtype == torch.float64 else points.float()
+
+
+def centered_rows(rows: Points) -> Points:
+    """Return the rows, at least one, minus their mean; coincident rows give exact zeros."""
+    shifted = rows - rows[0].detach()
+    return shifted - shifted.mean(dim=0)
+
+
+def unit_of(largest: Scalar) -> Scalar:
+    """Return the largest coordinate as the unit of a cloud, or 1 where 1 / size might overflow."""
+    return torch.where(largest < torch.finfo(largest.dtype).tiny ** 0.5, 1, largest)
+
+
+def zero_loss(rows: Points) -> Scalar:
+    """Return the loss of too few points: 0 with gradient 0, or NaN if a point is not finite."""
+    return (rows * 0).sum()
+
+
+def spoiled_by_nan(loss: Scalar, rows: Points) -> Scalar:
+    """Return the loss, NaN if a point is not finite, in value and in gradient."""
+    return loss * torch.where(torch.isfinite(rows).all(), 1.0, math.nan)
