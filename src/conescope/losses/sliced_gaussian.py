@@ -99,7 +99,8 @@ def normal_statistics(projections: Float[Tensor, "n slices"]) -> Float[Tensor, "
     weights = torch.full_like(
         knots, 2 * REACH / (KNOTS - 1)
     )  # twice the trapezoid rule, as t and -t are alike
-    weights[[0, -1]] /= 2
+    weights[0] /= 2  # a list of places would be copied to the device, and waited for
+    weights[-1] /= 2
     angles = projections[:, :, None] * knots
     squares = (angles.cos().mean(dim=0) - normal).square() + angles.sin().mean(dim=0).square()
     return torch.mv(squares, weights * normal) * len(projections)
