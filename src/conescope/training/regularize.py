@@ -14,23 +14,24 @@ al. 2021, arXiv:2101.06983). This costs one more forward pass a step, and no mem
 """
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 from transformers import Trainer
 
 from conescope.capture import LayerCapture, Pooling, backbone, layers_needed, pool
+from conescope.losses.wrapper import Loss, layers_of, observe_every
+from conescope.training.gradient_norms import gradient_norms
 from conescope.training.mean_loss import MeanLossTrainer
 
-Regularizer = Callable[[Tensor, Tensor | None], Tensor]
+Regularizer: TypeAlias = Loss
 
 
 def regularize(
     trainer_class: type[Trainer],
-    loss: Regularizer,
+    loss: Loss,
     *,
     layer: int = -1,
     pooling: Pooling = "cls",
@@ -44,14 +45,30 @@ def regularize(
     of each log, `gradient_share`, the norm of the regularizer's gradient at the hidden states over the
     sum of the two norms, and `regularizer_seconds`, its time in that step.
 
+    A loss with `layers`, such as `conescope.losses.Layers`, gets a mapping from each of these layers to its
+    pooled embeddings. A loss with `observe`, such as `conescope.losses.Balanced`, is told the norms of both
+    gradients at the hidden states, over all micro-batches of a step, every so many steps as it asks for.
+
     Args:
         trainer_class: `transformers.Trainer` or a subclass, transformers 4.46 or later.
         loss: a regularizer, such as `conescope.losses.PersistentEntropyLoss()`.
-        layer: as in `hidden_states`; 0 is the embeddings' output and -1 the last.
+        layer: as in `hidden_states`; 0 is the embeddings' output and -1 the last. A loss that names its
+            layers leaves this at -1.
         pooling: cls, mean, last_token, or first_last_mean (of the first and the last block).
         gather: let the regularizer see all micro-batches of a step at once.
+
+    Raises:
+        ValueError: if the loss names its layers and `layer` or first_last_mean names others.
     """
     layers = layers_needed(pooling, layer)
+    named = layers_of(loss)
+    if named is not None:
+        if layers != (-1,):
+            raise ValueError(
+                f"the loss names its layers, {named}; leave layer at -1 and choose a pooling of one layer, "
+                f"got layer={layer} and pooling={pooling!r}"
+            )
+        layers = named
     settings = {"regularizer": staticmethod(loss), "layers": layers, "pooling": pooling, "gather": gather}
     return type(f"Regularized{trainer_class.__name__}", (Regularized, trainer_class), settings)
 
@@ -59,7 +76,7 @@ def regularize(
 class Regularized(MeanLossTrainer):
     """The part of a Trainer that `regularize` adds; its settings are the attributes of the subclass."""
 
-    regularizer: Regularizer
+    regularizer: Loss
     layers: tuple[int, ...]
     pooling: Pooling
     gather: bool
@@ -68,7 +85,8 @@ class Regularized(MeanLossTrainer):
         super().__init__(*args, **kwargs)
         self._hooks: ExitStack | None = None  # while training
         self._capture: LayerCapture | None = None
-        self._shares: list[tuple[Tensor, Tensor]] = []  # of each micro-batch to come: gradient, value
+        self._shares: list[tuple[list[Tensor], Tensor]] = []  # of micro-batches to come: gradients, value
+        self._squares: list[Tensor] = []  # of this step's micro-batches: squared norms of both gradients
         self._seen: dict[str, list[Tensor]] = {}  # what to log, since the last log
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
@@ -86,7 +104,7 @@ class Regularized(MeanLossTrainer):
 
     def get_batch_samples(self, *args: Any, **kwargs: Any) -> Any:
         batches, items = super().get_batch_samples(*args, **kwargs)
-        self._shares = []
+        self._shares, self._squares = [], []
         return batches, items
 
     def training_step(self, model: torch.nn.Module, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -108,25 +126,36 @@ class Regularized(MeanLossTrainer):
         capture.arm()
         task, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         hidden = capture.take()
-        if not hidden[-1].requires_grad:
+        if not all(states.requires_grad for states in hidden):
             raise RuntimeError(
                 "the hidden states carry no gradient; with gradient checkpointing, set "
                 'gradient_checkpointing_kwargs={"use_reentrant": False}'
             )
-        points = pool(hidden, mask, self.pooling)
+        clouds = self._pooled(hidden, mask)
         parts = max(len(self.window), 1)
         if self.gather and self._shares:
-            gradient, value = self._shares.pop(0)
+            gradients, value = self._shares.pop(0)
         else:
-            gradient, value = self._share(points.detach(), labels)
-            gradient, value = gradient / parts, value / parts
-        surrogate = (points.to(gradient.dtype) * gradient).sum()
+            gradients, value = self._share([points.detach() for points in clouds], labels)
+            gradients, value = [gradient / parts for gradient in gradients], value / parts
+        surrogate = torch.stack(
+            [(points.to(g.dtype) * g).sum() for points, g in zip(clouds, gradients, strict=True)]
+        ).sum()
         regularizer = surrogate - surrogate.detach() + value  # the value, with the surrogate's gradient
 
         self._note("task_loss", task * self.own_divisor())
         self._note("regularizer", value * parts)
-        if self._logs_this_step():
-            self._note("gradient_share", self._gradient_share(task / parts, surrogate, hidden))
+        every = observe_every(self.regularizer)
+        observes = every > 0 and self.state.global_step % every == 0
+        if observes or self._logs_this_step():
+            scaler = getattr(self.accelerator, "scaler", None)  # keeps float16 gradients from vanishing
+            scale = scaler.get_scale() if scaler is not None else 1.0
+            norms = gradient_norms((task / self.trainer_divisor(), surrogate), hidden, scale)
+            if observes:
+                self._observe(norms, parts)
+            if self._logs_this_step():
+                total_norm = norms.sum()
+                self._note("gradient_share", torch.where(total_norm > 0, norms[1] / total_norm, 0.0))
         total = task + regularizer * self.trainer_divisor()
         return (total, outputs) if return_outputs else total
 
@@ -136,36 +165,48 @@ class Regularized(MeanLossTrainer):
             logs = logs | {name: torch.stack(values).float().mean().item() for name, values in seen.items()}
         super().log(logs, *args, **kwargs)
 
-    def _share(self, points: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the gradient of the regularizer at the points, and its value."""
+    def _pooled(self, hidden: list[Tensor], mask: Tensor | None) -> list[Tensor]:
+        """Return the points of each layer that the loss names, or of the one layer, or mean of two."""
+        if layers_of(self.regularizer) is None:
+            return [pool(hidden, mask, self.pooling)]
+        return [pool([states], mask, self.pooling) for states in hidden]
+
+    def _share(self, clouds: list[Tensor], labels: Tensor | None) -> tuple[list[Tensor], Tensor]:
+        """Return the gradient of the regularizer at the points of each layer, and its value."""
         timed = self._logs_this_step()
-        started = _clock(points.device) if timed else 0.0
+        started = _clock(clouds[0].device) if timed else 0.0
         with torch.enable_grad():
-            points = points.requires_grad_()
-            value = self.regularizer(points, labels)
-            (gradient,) = torch.autograd.grad(value, points)
+            clouds = [points.requires_grad_() for points in clouds]
+            named = layers_of(self.regularizer)
+            value = self.regularizer(
+                clouds[0] if named is None else dict(zip(named, clouds, strict=True)), labels
+            )
+            gradients = torch.autograd.grad(value, clouds)
         if timed:
-            self._note("regularizer_seconds", torch.tensor(_clock(points.device) - started))
+            self._note("regularizer_seconds", torch.tensor(_clock(clouds[0].device) - started))
         for name, count in getattr(self.regularizer, "observed", {}).items():
             self._note(name, count)
-        return gradient, value.detach()
+        return list(gradients), value.detach()
 
-    def _gathered_shares(self, model: torch.nn.Module, capture: LayerCapture) -> list[tuple[Tensor, Tensor]]:
+    def _gathered_shares(
+        self, model: torch.nn.Module, capture: LayerCapture
+    ) -> list[tuple[list[Tensor], Tensor]]:
         """Run every micro-batch of the step without gradient, and split the gradient among them."""
         model.train()
         batches = [self._prepare_inputs(dict(batch)) for batch in self.window]
         labels = [_class_labels(batch) for batch in batches]
-        clouds = []
+        seen = []  # of each micro-batch, the points of each layer
         with torch.random.fork_rng(), torch.no_grad(), self.compute_loss_context_manager():
             for batch in batches:  # the second pass starts from the same random state: the same dropout
                 capture.arm()
                 model(**{name: tensor for name, tensor in batch.items() if name != "labels"})
-                clouds.append(pool(capture.take(), batch.get("attention_mask"), self.pooling))
+                seen.append(self._pooled(capture.take(), batch.get("attention_mask")))
         known = [part for part in labels if part is not None]
         everyone = torch.cat(known) if len(known) == len(labels) else None
-        gradient, value = self._share(torch.cat(clouds), everyone)
-        parts = torch.split(gradient, [len(cloud) for cloud in clouds])
-        return [(part, value / len(parts)) for part in parts]
+        gradients, value = self._share([torch.cat(parts) for parts in zip(*seen, strict=True)], everyone)
+        sizes = [len(clouds[0]) for clouds in seen]
+        rows = zip(*(torch.split(gradient, sizes) for gradient in gradients), strict=True)
+        return [(list(parts), value / len(seen)) for parts in rows]
 
     def _logs_this_step(self) -> bool:
         every = self.state.logging_steps
@@ -174,16 +215,12 @@ class Regularized(MeanLossTrainer):
     def _note(self, name: str, value: Tensor) -> None:
         self._seen.setdefault(name, []).append(value.detach())
 
-    def _gradient_share(self, task: Tensor, regularizer: Tensor, hidden: list[Tensor]) -> Tensor:
-        scaler = getattr(self.accelerator, "scaler", None)  # keeps float16 gradients from vanishing
-        scale = scaler.get_scale() if scaler is not None else 1.0
-        norms = []
-        for term in (task, regularizer):
-            found = torch.autograd.grad(term * scale, hidden, retain_graph=True, allow_unused=True)
-            present = [gradient.float().norm() for gradient in found if gradient is not None]
-            norms.append(torch.stack(present).norm() if present else task.new_zeros(()).float())
-        total = norms[0] + norms[1]
-        return torch.where(total > 0, norms[1] / total, 0.0)
+    def _observe(self, norms: Tensor, parts: int) -> None:
+        """After the last micro-batch of a step, tell the regularizer the norms over all of them."""
+        self._squares.append(norms.square())
+        if len(self._squares) == parts:
+            task, own = torch.stack(self._squares).sum(dim=0).sqrt().unbind()
+            self.regularizer.observe(task, own)  # type: ignore[attr-defined]
 
 
 def _class_labels(inputs: Any) -> Tensor | None:

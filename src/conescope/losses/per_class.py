@@ -1,0 +1,91 @@
+"""Any loss within the classes of a batch: the cloud of each class by itself.
+
+    loss = mean over classes c of loss(points of class c)          or their sum
+
+Spread within a class is what is left for a regularizer to act on when the task pulls the classes apart.
+"""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from conescope._check import check_labels
+from conescope._types import Labels, Points, Scalar
+from conescope.losses.gathered import Gathered
+from conescope.losses.prepared import full_precision, spoiled_by_nan, zero_loss
+from conescope.losses.remembered import Remembered
+from conescope.losses.wrapper import Loss, Wrapper, check_single_cloud, count, merged, observed_by
+
+Reduction = Literal["mean", "sum"]
+
+
+class PerClass(Wrapper):
+    """A loss of each class of the labels, averaged over the classes, or summed.
+
+    Points with a negative label, such as the -100 of unlabelled rows, are left out. A class with fewer than
+    `min_points` points is skipped; if none is left, the loss is 0 with gradient 0. Without labels all points
+    are one class. A point that is not finite makes the loss NaN, also where its class is skipped. The
+    loss inside sees one class at a time and no labels.
+
+    `observed` has `classes` (that entered), `classes_skipped` (too small here, or for the loss inside), and
+    what the loss inside observed: whole numbers added over the classes, others averaged.
+
+    The sizes of the classes are read once a call, which waits for the device.
+
+    Args:
+        loss: a loss of one point cloud; `Gathered` and `Remembered` belong around this, not inside.
+        min_points: of a class, at least 1.
+        reduction: mean or sum over the classes that entered.
+    """
+
+    def __init__(self, loss: Loss, min_points: int = 5, reduction: Reduction = "mean") -> None:
+        super().__init__(loss)
+        check_single_cloud(loss, "PerClass")
+        inside = loss.modules() if isinstance(loss, nn.Module) else ()
+        for name in (
+            type(module).__name__ for module in inside if isinstance(module, (Gathered, Remembered))
+        ):
+            raise ValueError(
+                f"{name} must be outside, {name}(PerClass(...)): inside, ranks that have different classes "
+                "would wait for each other, and a memory would mix the classes"
+            )
+        if min_points < 1:
+            raise ValueError(f"min_points must be at least 1, got {min_points}")
+        if reduction not in get_args(Reduction):
+            raise ValueError(f"reduction must be one of {', '.join(get_args(Reduction))}, got {reduction!r}")
+        self.min_points = min_points
+        self.reduction = reduction
+
+    def forward(self, points: Points, labels: Labels | None = None) -> Scalar:
+        with full_precision(points) as rows:
+            clouds = _clouds(rows, labels)
+            values, observations = [], []
+            for cloud in clouds:
+                if len(cloud) >= self.min_points:
+                    values.append(self.inner(cloud, None))
+                    observations.append(observed_by(self.loss))
+            self._observe_all(merged(observations), len(values), len(clouds), rows)
+            if not values:
+                return zero_loss(rows)
+            total = torch.stack(values).sum()
+            return spoiled_by_nan(total / len(values) if self.reduction == "mean" else total, rows)
+
+    def _observe_all(self, inside: dict[str, Tensor], entered: int, found: int, rows: Tensor) -> None:
+        skipped = count(found - entered, rows) + inside.get("classes_skipped", 0)
+        self.observed = inside | {"classes": count(entered, rows), "classes_skipped": skipped}
+
+    def extra_repr(self) -> str:
+        return f"min_points={self.min_points}, reduction={self.reduction!r}"
+
+
+def _clouds(points: Tensor, labels: Tensor | None) -> list[Tensor]:
+    """Return the points of each class, in the order of the class numbers."""
+    if labels is None:
+        return [points] if len(points) else []
+    check_labels(labels, len(points))
+    labels = torch.where(labels < 0, -1, labels)
+    classes, counts = torch.unique(labels, return_counts=True)
+    numbers, sizes = torch.stack([classes, counts]).tolist()  # the one wait
+    parts = torch.split(points[labels.argsort(stable=True)], sizes) if sizes else ()
+    return [part for number, part in zip(numbers, parts, strict=True) if number >= 0]

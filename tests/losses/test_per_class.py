@@ -1,0 +1,127 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from conescope.losses import Balanced, Gathered, Layers, OnSphere, PerClass, PersistentEntropyLoss, Remembered
+
+
+def cloud(count, dim, seed=0):
+    return torch.randn(count, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+class Variance(nn.Module):
+    """The mean squared distance from the mean, which counts its points and notes its value."""
+
+    def forward(self, points, labels=None):
+        assert labels is None
+        loss = (points - points.mean(0)).square().sum(1).mean()
+        self.observed = {"points": torch.tensor(len(points)), "variance": loss.detach()}
+        return loss
+
+
+def test_value_by_hand():
+    points = torch.tensor([[0.0], [2.0], [10.0], [14.0], [99.0]])  # variances 1 and 4, and a class of one
+    labels = torch.tensor([3, 3, 7, 7, 8])
+    mean, total = PerClass(Variance(), min_points=2), PerClass(Variance(), 2, reduction="sum")
+    assert mean(points, labels).item() == pytest.approx(2.5)
+    assert total(points, labels).item() == pytest.approx(5)
+    found = {name: value.item() for name, value in mean.observed.items()}
+    assert found == {"points": 4, "variance": 2.5, "classes": 2, "classes_skipped": 1}
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**31), st.integers(2, 8))
+def test_the_sum_over_classes_is_persistent_entropy_per_class(seed, min_points):
+    points = cloud(40, 4, seed)
+    labels = torch.randint(-1, 5, (40,), generator=torch.Generator().manual_seed(seed))
+    inner = PersistentEntropyLoss(min_points=2)
+    found = PerClass(inner, min_points, "sum")
+    itself = PersistentEntropyLoss(min_points=min_points)
+    torch.testing.assert_close(found(points, labels), itself(points, labels))
+    assert {name: int(found.observed[name]) for name in itself.observed} == {
+        name: int(value) for name, value in itself.observed.items()
+    }
+
+
+def test_classes_that_the_loss_inside_skips_are_counted():
+    module = PerClass(PersistentEntropyLoss(min_points=6), min_points=3)
+    assert module(cloud(12, 3), torch.tensor([0] * 6 + [1] * 4 + [2, 2])).item() < 0
+    assert (module.observed["classes"], module.observed["classes_skipped"]) == (2, 2)
+
+
+def test_gradient():
+    points, labels = cloud(13, 3).requires_grad_(), torch.tensor([0, 1, 1, -100, 0] * 2 + [2, 2, 5])
+    assert torch.autograd.gradcheck(lambda p: PerClass(Variance(), min_points=2)(p, labels), points)
+
+
+def test_a_class_pulls_on_its_own_points_only():
+    points = cloud(9, 2).requires_grad_()
+    PerClass(Variance(), min_points=3)(points, torch.tensor([4, 4, 4, 4, -1, -7, 2, 2, -100])).backward()
+    moved = points.grad.abs().sum(1) > 0
+    assert moved.tolist() == [True] * 4 + [False] * 5
+
+
+def test_without_labels_all_points_are_one_class():
+    points = cloud(8, 3)
+    torch.testing.assert_close(PerClass(Variance())(points), Variance()(points))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 4])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_too_few_points_give_zero_and_no_gradient(count, labelled):
+    points = cloud(count, 3).requires_grad_()
+    module = PerClass(Variance())
+    loss = module(points, torch.zeros(count, dtype=torch.int64) if labelled else None)
+    loss.backward()
+    assert loss == 0
+    assert points.grad.eq(0).all()
+    assert module.observed["classes_skipped"] == (count > 0)
+
+
+def test_a_point_that_is_not_finite_makes_the_loss_nan():
+    points, labels = cloud(12, 3), torch.tensor([0] * 10 + [1] * 2)
+    points[11, 1] = math.inf  # in a class that is skipped
+    assert PerClass(Variance())(points, labels).isnan()
+    assert PerClass(Variance(), 20)(points, labels).isnan()
+
+
+def test_half_precision_is_computed_in_float32_under_autocast():
+    points, labels = cloud(24, 8).half(), torch.arange(24) % 3
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = PerClass(lambda p, _: (p @ p.T).mean())(points, labels)
+    assert found.dtype == torch.float32
+    expected = PerClass(lambda p, _: (p @ p.T).mean())(points.double(), labels)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_nested_with_the_sphere():
+    points, labels = cloud(20, 3), torch.arange(20) % 2
+    unit = points / points.norm(dim=1, keepdim=True)
+    expected = PerClass(Variance())(unit, labels)
+    torch.testing.assert_close(PerClass(OnSphere(Variance()))(points, labels), expected)
+    torch.testing.assert_close(OnSphere(PerClass(Variance()))(points, labels), expected)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: PerClass(Variance(), 0), ValueError, "min_points must be at least 1, got 0"),
+        (lambda: PerClass(Variance(), reduction="max"), ValueError, "reduction must be one of mean, sum"),
+        (lambda: PerClass(Remembered(Variance())), ValueError, r"must be outside, Remembered\(PerClass"),
+        (lambda: PerClass(OnSphere(Gathered(Variance()))), ValueError, r"outside, Gathered\(PerClass"),
+        (lambda: PerClass(3), TypeError, "called with points and labels, got int"),
+        (lambda: PerClass(Layers({-1: Variance()})), ValueError, "PerClass takes points of one layer"),
+        (lambda: PerClass(Balanced(Variance())), ValueError, r"Balanced\(PerClass"),
+        (lambda: PerClass(Variance())(cloud(8, 2), torch.zeros(3).long()), ValueError, r"shape \(8,\)"),
+        (lambda: PerClass(lambda p, _: p)(cloud(8, 2)), TypeError, r"0-dim tensor, got shape \(8, 2\)"),
+        (lambda: PerClass(lambda p, _: (p.sum(), 1))(cloud(8, 2)), TypeError, "got tuple"),
+    ],
+)
+@pytest.mark.usefixtures("without_shape_checks")
+def test_bad_arguments_are_named(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
