@@ -17,6 +17,7 @@ in each epoch from up to 250 000 points; their example for SST-2 has lambda = -5
 `conescope.measures.isoscore_star` is the measure.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
@@ -46,7 +47,7 @@ def iso_score_loss(
     It is computed in float32 under any autocast (float64 for float64 points) and has that dtype. With fewer
     than two points the loss is 0 with gradient 0. Coincident points get gradient 0, and the value of the
     reference alone; where the shrunk covariance is zero, that of a line. A point that is not finite makes it
-    NaN. A d x d matrix is made: the cost is n d^2.
+    NaN. The cost is that of one product n d^2 with the reference.
 
     Args:
         points: one embedding a row, of shape (n, d) with d >= 2.
@@ -72,10 +73,9 @@ def iso_score_loss(
         _check_reference(reference, zeta, d)
         if n < 2:
             return zero_loss(rows)
-        shrunk = _shrunk(centered_rows(rows), None if zeta == 0 else reference, zeta)
-        square = shrunk.square().sum()
+        trace, square = _traces(centered_rows(rows), None if zeta == 0 else reference, zeta)
         flat = square.detach() == 0
-        score = isoscore_from_traces(shrunk.trace(), torch.where(flat, 1, square), d)
+        score = isoscore_from_traces(trace, torch.where(flat, 1, square), d)
         loss = 1 - torch.where(flat, 0, score)
         return spoiled_by_nan(loss if sign == "isotropic" else -loss, points)
 
@@ -134,7 +134,8 @@ class IsoScoreLoss(nn.Module):
         if len(self.reference) not in (0, d):
             raise ValueError(f"the reference has d = {len(self.reference)}, but the points have d = {d}")
         with full_precision(points.detach()) as rows:
-            new = _covariance(centered_rows(rows)).to(self.reference)
+            rows = centered_rows(rows)
+            new = (rows.T @ rows / (n - 1)).to(self.reference)
         first = len(self.reference) == 0
         self.reference = new if first else self.reference.lerp(new, self.momentum)
 
@@ -174,16 +175,26 @@ def _check_reference(reference: Covariance | None, zeta: float, d: int) -> None:
         )
 
 
-def _covariance(rows: Points) -> Covariance:
-    return rows.T @ rows / (len(rows) - 1)
+def _traces(rows: Points, reference: Covariance | None, zeta: float) -> tuple[Scalar, Scalar]:
+    """Return tr S and tr(S^2) of S = (1 - zeta) C + zeta C0, for C of centered rows, without making C or S.
 
-
-def _shrunk(rows: Points, reference: Covariance | None, zeta: float) -> Covariance:
-    """Return (1 - zeta) C + zeta C0 of centered rows, in a unit that keeps fourth powers in range."""
+    tr(S^2) = (1 - zeta)^2 tr(C^2) + 2 zeta (1 - zeta) tr(C C0) + zeta^2 tr(C0^2). The unit is one that keeps
+    fourth powers in range.
+    """
+    n, d = rows.shape
     largest = rows.detach().abs().amax()
     if reference is not None:
         reference = reference.detach().to(rows)
-        largest = torch.maximum(largest, reference.abs().amax().sqrt())
+        largest = torch.maximum(largest, reference.diagonal().abs().amax().sqrt())
     unit = unit_of(largest)
-    covariance = _covariance(rows / unit)
-    return covariance if reference is None else (1 - zeta) * covariance + zeta * (reference / unit / unit)
+    rows = rows / unit / math.sqrt(n - 1)
+    scatter = rows @ rows.T if n <= d else rows.T @ rows  # the trace of C, and the trace of its square
+    trace, square = scatter.trace(), scatter.square().sum()
+    if reference is None:
+        return trace, square
+    reference = reference / unit.square()
+    mixed = (rows @ reference * rows).sum()
+    return (
+        (1 - zeta) * trace + zeta * reference.trace(),
+        (1 - zeta) ** 2 * square + 2 * zeta * (1 - zeta) * mixed + zeta**2 * reference.square().sum(),
+    )
