@@ -11,7 +11,7 @@ SRC = Path(__file__).parents[1] / "src" / "conescope"
 FLOORS = [
     ["_types", "_check", "_closed_forms", "_copies", "_optional", "_files", "_intervals", "results"],
     ["topology", "scale", "capture"],
-    ["measures", "losses"],
+    ["measures", "losses", "transforms"],
     ["survey"],
     ["profile", "training"],
     ["report"],

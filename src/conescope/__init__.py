@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         survey,
         topology,
         training,
+        transforms,
     )
     from conescope.profile.layers import profile_layers
     from conescope.survey.compare import compare
@@ -41,6 +42,7 @@ __all__ = [
     "survey",
     "topology",
     "training",
+    "transforms",
 ]
 
 _ROOMS = (
@@ -54,6 +56,7 @@ _ROOMS = (
     "survey",
     "topology",
     "training",
+    "transforms",
 )
 
 

@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
+from conescope.cli.advise import advise
 from conescope.cli.attention import attention
 from conescope.cli.barcode import barcode
 from conescope.cli.check import check
 from conescope.cli.compare import compare
 from conescope.cli.demo import demo
 from conescope.cli.finetune import finetune
+from conescope.cli.fix import fix
 from conescope.cli.layers import layers
 from conescope.cli.measure import measure
 from conescope.cli.reading import plain
@@ -29,8 +31,22 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for command in (measure, check, compare, barcode, layers, scan, merge, finetune, attention, report, demo):
+for command in (
+    measure,
+    check,
+    compare,
+    barcode,
+    layers,
+    scan,
+    merge,
+    finetune,
+    attention,
+    advise,
+    report,
+    demo,
+):
     app.command()(command)
+app.add_typer(fix, name="fix")
 
 
 def _show_version(wanted: bool | None) -> None:

@@ -1,5 +1,6 @@
 """Results are values: frozen models that write and read themselves as JSON. Reports read nothing else."""
 
+from conescope.results.advice import Advice, Candidate
 from conescope.results.attention import AttentionProfile, Correlation, Head
 from conescope.results.barcode import Barcode, SelectedBars
 from conescope.results.bias_drift import BiasDrift
@@ -10,11 +11,13 @@ from conescope.results.profile import Layer, Profile, Rows
 from conescope.results.profiles import ComparedLayer, ProfileComparison
 
 __all__ = [
+    "Advice",
     "Arm",
     "AttentionProfile",
     "Barcode",
     "Bars",
     "BiasDrift",
+    "Candidate",
     "ComparedLayer",
     "ComparedValue",
     "Comparison",
