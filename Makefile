@@ -13,7 +13,7 @@ test: $(VENV)/dev.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=2 $(BIN)/pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q --numprocesses auto --dist loadscope
 
 format: $(VENV)/dev.ready
 	$(BIN)/ruff format .

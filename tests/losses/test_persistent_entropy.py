@@ -110,7 +110,11 @@ def test_a_descent_step_evens_the_bars_out():
 def test_a_point_that_is_not_finite_makes_the_loss_nan(bad):
     points = cloud(12, 3)
     points[4, 1] = bad
-    assert persistent_entropy_loss(points).loss.isnan()
+    points.requires_grad_()
+    loss = persistent_entropy_loss(points).loss
+    assert loss.isnan()
+    loss.backward()
+    assert points.grad.isnan().any()  # a gradient scaler looks at gradients
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from conescope._check import check_labels, check_points
 from conescope._types import Labels, Points, Scalar
+from conescope.losses.prepared import spoiled_by_nan
 from conescope.topology.entropy import entropy_of_shares
 from conescope.topology.lengths import edge_lengths
 from conescope.topology.selection import Rule, check_rule, features
@@ -48,7 +49,7 @@ def persistent_entropy_loss(
     The loss lies between - classes * ln(bars) and 0. Without labels all points are one class. Points
     with a negative label, such as the -100 of unlabelled rows, are left out. A class with fewer than
     `min_points` points is skipped; if none is left, the loss is 0 with gradient 0. A point that is not
-    finite makes the loss NaN rather than an exception, so that gradient scalers can skip the step.
+    finite makes loss and gradient NaN rather than an exception, so that gradient scalers can skip the step.
 
     All classes are computed together, in float32 under any autocast (float64 for float64 points), and the
     loss has that dtype.
@@ -70,7 +71,7 @@ def persistent_entropy_loss(
         lengths = _bars(points, members, present)
         kept = features(lengths.detach(), selection)
         loss = 0 - entropy_of_shares(lengths.masked_fill(~kept, 0)).sum()  # 0, not -0, without bars
-        loss = torch.where(torch.isfinite(points).all(), loss, torch.nan)
+        loss = spoiled_by_nan(loss, points)
     bars = present.sum() - present.any(dim=1).sum()
     return PersistentEntropyTerms(loss, bars, kept.sum(), present.any(dim=1).sum(), skipped)
 
