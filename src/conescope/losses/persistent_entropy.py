@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from conescope._check import check_labels, check_points
 from conescope._types import Labels, Points, Scalar
-from conescope.losses.prepared import spoiled_by_nan
 from conescope.topology.entropy import entropy_of_shares
 from conescope.topology.lengths import edge_lengths
 from conescope.topology.selection import Rule, check_rule, features
@@ -71,7 +70,9 @@ def persistent_entropy_loss(
         lengths = _bars(points, members, present)
         kept = features(lengths.detach(), selection)
         loss = 0 - entropy_of_shares(lengths.masked_fill(~kept, 0)).sum()  # 0, not -0, without bars
-        loss = spoiled_by_nan(loss, points)
+        # the selection may keep no bar of such points, so that their NaN would not reach the gradient
+        spoiled = torch.where(torch.isfinite(points).all(), 0.0, torch.nan)
+        loss = loss + (points * spoiled).sum()
     bars = present.sum() - present.any(dim=1).sum()
     return PersistentEntropyTerms(loss, bars, kept.sum(), present.any(dim=1).sum(), skipped)
 
