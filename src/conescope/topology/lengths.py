@@ -50,14 +50,15 @@ class _EdgeLengths(torch.autograd.Function):
         if torch.is_grad_enabled():  # a gradient of this gradient is wanted: it starts at the points
             differences, lengths = _differences(points, edges), edge_lengths(points, edges)
         apart = lengths > 0
-        direction = differences / torch.where(apart, lengths, 1)[:, None]  # 1 over a length may overflow
-        pull = direction * torch.where(apart, grad, 0)[:, None]
+        pull = differences / torch.where(apart, lengths, 1)[:, None]  # 1 over a length may overflow
+        strength = torch.where(apart, grad, 0)[:, None]
+        pull = pull * strength if torch.is_grad_enabled() else pull.mul_(strength)
         moved = torch.zeros_like(points).index_add_(0, edges[:, 0], pull)
         return moved.index_add_(0, edges[:, 1], pull, alpha=-1), None
 
 
 def _differences(points: Tensor, edges: Tensor) -> Tensor:
-    return points.index_select(0, edges[:, 0]) - points.index_select(0, edges[:, 1])
+    return points.index_select(0, edges[:, 0]).sub_(points.index_select(0, edges[:, 1]))
 
 
 def _ordinary(lengths: Tensor) -> bool:

@@ -29,7 +29,8 @@ def placed(clouds: Clouds, present: Bool[Tensor, "*batch n"] | None = None) -> F
     else:
         at = present.int().argmax(dim=-1)[..., None, None]
         first = clouds.gather(-2, at.expand(*clouds.shape[:-2], 1, clouds.shape[-1]))
-    rows = clouds - first.double()
+    # a difference of two number types would make a copy of the points besides the result
+    rows = clouds - first if clouds.dtype == torch.float64 else clouds.double().sub_(first)
     if present is not None:
         rows = rows.masked_fill_(~present[..., None], 0)
     if clouds.dtype == torch.float64:
