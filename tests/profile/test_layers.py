@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from conescope import measure, profile_layers
+from conescope.capture import Spot
 from conescope.measures import MEASURES
+from conescope.profile.gathering import BUFFER, Gathering
 from conescope.results import Profile
 from tests.profile.made import Made, Plus, Words, texts
 
@@ -260,3 +262,14 @@ def test_gradient_checkpointing_changes_nothing():
     model.gradient_checkpointing_enable()
     assert profile_layers(model.train(), texts(30), processor=Words(), measures=FAST).layers == plain.layers
     assert model.training
+
+
+def test_memory_does_not_grow_with_the_inputs():
+    spot = Spot("", 0, "layer.0", "block", 0, 0, 3)
+    layer = Gathering(spot, capacity=50, seed=0, precision="double")
+    for start in range(0, 5 * BUFFER, 64):
+        owners = torch.arange(start, start + 64)
+        layer.add(torch.randn(64, 3), owners)
+        assert sum(map(len, layer.waiting)) < BUFFER
+        assert layer.state is None or len(layer.state.sample) <= 50
+    assert layer.state.n == 5 * BUFFER
