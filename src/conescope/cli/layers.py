@@ -32,7 +32,7 @@ SHORT = {
     "mean_cosine": "cosine",
     "mean_cosine_centered": "centered",
     "anisotropy_1": "anisotropy",
-    "relative_drift": "drift",
+    "relative_drift": "rel. drift",
 }  # headings with which a table fits 80 columns
 
 Models = Annotated[
