@@ -15,6 +15,7 @@ Errors are by a delete-a-group jackknife over inputs, since the tokens of one in
 """
 
 import math
+from functools import partial
 
 import torch
 
@@ -23,7 +24,6 @@ from conescope.measures import anisotropy, mean_cosine
 
 ROGUE = 3
 GROUPS = 10
-PARTS = ("raw", "centered", "trimmed", "both", "mean_share", "rogue_share", "left")
 
 
 def _anisotropy(points):
@@ -41,16 +41,21 @@ def decomposed(points, owners):
         owners: the number of the input that each point comes from.
     """
     points = points.double()
+    return {
+        name: jackknifed(points, owners, partial(_parts, measure=measure))
+        for name, measure in MEASURES.items()
+    }
+
+
+def jackknifed(points, owners, statistics):
+    """Return name -> (value, low, high) of the numbers that `statistics` returns by name."""
     inputs = torch.unique(owners)
     shuffled = inputs[torch.randperm(len(inputs), generator=torch.Generator().manual_seed(0))]
     group = torch.zeros(int(inputs.max()) + 1, dtype=torch.int64)
     group[shuffled] = torch.arange(len(shuffled)) % GROUPS
-    found = {}
-    for name, measure in MEASURES.items():
-        values = _parts(points, measure)
-        without = [_parts(points[group[owners] != left], measure) for left in range(GROUPS)]
-        found[name] = {part: _with_interval(values[part], [w[part] for w in without]) for part in PARTS}
-    return found
+    values = statistics(points)
+    without = [statistics(points[group[owners] != left]) for left in range(GROUPS)]
+    return {name: _with_interval(value, [rest[name] for rest in without]) for name, value in values.items()}
 
 
 def _parts(points, measure):

@@ -85,9 +85,9 @@ def _claims(facts):
             [
                 title(model, data, stack),
                 str(len(mine) - 1),
-                _cell(value(mine[0], "mean_cosine")),
-                f"{inner['depth']}: {_cell(value(inner, 'mean_cosine'))}",
-                _cell(value(mine[-1], "mean_cosine")),
+                cell(value(mine[0], "mean_cosine")),
+                f"{inner['depth']}: {cell(value(inner, 'mean_cosine'))}",
+                cell(value(mine[-1], "mean_cosine")),
                 "not known"
                 if None in ends
                 else "yes"
@@ -95,12 +95,12 @@ def _claims(facts):
                 else "within noise"
                 if min(ends) == 0
                 else "no",
-                _cell(centered),
+                cell(centered),
                 f"{_short(value(twin[0], 'mean_cosine')[0])}, {_short(value(twin[-1], 'mean_cosine')[0])}",
                 f"{changes.count(1)}, {changes.count(-1)} of {len(changes)}",
             ]
         )
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def _decomposition(facts):
@@ -112,20 +112,21 @@ def _decomposition(facts):
             top = max(known, key=lambda layer: layer["parts"][measure]["raw"][0])
             for layer in {top["depth"]: top, mine[-1]["depth"]: mine[-1]}.values():
                 parts = layer["parts"][measure]
-                shares = [_cell(parts[name]) for name in ("raw", "mean_share", "rogue_share", "left")]
+                shares = [cell(parts[name]) for name in ("raw", "mean_share", "rogue_share", "left")]
                 rows.append([title(model, data, stack), measure, str(layer["depth"]), *shares])
-    return _markdown(head, rows)
+    return markdown(head, rows)
 
 
 def _layers(layers):
     rows = []
     for layer in layers:
         kind = "" if layer["kind"] == "block" else f" {layer['kind']}"
-        rows.append([f"{layer['depth']}{kind}", *(_cell(value(layer, name)) for name in COLUMNS)])
-    return _markdown(["layer", *COLUMNS.values()], rows)
+        rows.append([f"{layer['depth']}{kind}", *(cell(value(layer, name)) for name in COLUMNS)])
+    return markdown(["layer", *COLUMNS.values()], rows)
 
 
-def _cell(found):
+def cell(found):
+    """Return a value with its interval."""
     number, low, high = found
     if number is None:
         return "undefined"
@@ -138,5 +139,6 @@ def _short(number):
     return f"{number:.3f}" if abs(number) < 10 else f"{number:.3g}"
 
 
-def _markdown(head, rows):
+def markdown(head, rows):
+    """Return a table in Markdown."""
     return "\n".join("| " + " | ".join(line) + " |" for line in [head, ["---"] * len(head), *rows])
