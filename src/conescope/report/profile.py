@@ -6,20 +6,10 @@ from typing import Any
 
 from conescope._files import write_text
 from conescope.report.drawing import Figure
+from conescope.report.drawn_layers import Line, called, depths_differ, is_series, lines, measures_of, names_of
+from conescope.report.heatmaps import cells_figure, steps_figure
 from conescope.report.html import _render
-from conescope.report.layers import (
-    COMPANIONS,
-    Line,
-    called,
-    cells_figure,
-    depths_differ,
-    is_series,
-    lines,
-    measure_figure,
-    measures_of,
-    names_of,
-    steps_figure,
-)
+from conescope.report.layers import COMPANIONS, measure_figure
 from conescope.report.seen import against, bounds, health, seen
 from conescope.report.tables import Row, data
 from conescope.report.wording import decimals, meaning, number, spoken
