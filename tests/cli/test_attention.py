@@ -63,7 +63,8 @@ def test_the_table_shows_each_head_and_the_correlations(folder, run):
         assert cells[2] == f"{head.measured('cosine').value:.4f}"
         assert cells[4] == f"{head.measured('entropy').value:.4f}"
     for one in found.correlations:
-        row = next(line for line in out.splitlines() if line.split()[:2] == [one.drift, one.sharpness])
+        names = f"{one.drift} {one.sharpness}".replace("query_drift*key_drift", "drift Q*K").split()
+        row = next(line for line in out.splitlines() if line.split()[: len(names)] == names)
         assert f"{one.rank.value:.4f}" in row.split()
         assert f"{one.linear.value:.4f}" in row.split()
     assert "heads of one model are not independent" in " ".join(out.split())

@@ -137,5 +137,6 @@ def _correlations(found: "tuple[Correlation, ...]") -> "Table":
     for one in found:
         place = " ".join(filter(None, (one.stack, "" if one.kind == "self" else one.kind)))
         cells = [part for each in (one.rank, one.linear) for part in (number(each.value), interval(each))]
-        table.add_row(f"{place} {one.drift}".strip(), one.sharpness, *cells)
+        name = one.drift.replace("query_drift*key_drift", "drift Q*K")  # 80 columns have no room for more
+        table.add_row(f"{place} {name}".strip(), one.sharpness, *cells)
     return table
