@@ -10,7 +10,7 @@ SRC = Path(__file__).parents[1] / "src" / "conescope"
 # Each floor may import the floors written before it. Rooms on one floor do not know each other.
 FLOORS = [
     ["_types", "_check", "_closed_forms", "_copies", "_optional", "_files", "_intervals", "results"],
-    ["topology", "scale", "capture"],
+    ["topology", "scale", "capture", "predict"],
     ["measures", "losses", "transforms"],
     ["survey"],
     ["profile", "training"],

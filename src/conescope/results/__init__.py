@@ -7,6 +7,7 @@ from conescope.results.bias_drift import BiasDrift
 from conescope.results.comparison import ComparedValue, Comparison
 from conescope.results.finetuning import Arm, Bars, Difference, FineTuning, Map, Run, Snapshot
 from conescope.results.measurement import Finding, MeasuredValue, Measurement
+from conescope.results.prediction import Predicted, Prediction
 from conescope.results.profile import Layer, Profile, Rows
 from conescope.results.profiles import ComparedLayer, ProfileComparison
 
@@ -30,6 +31,8 @@ __all__ = [
     "Map",
     "MeasuredValue",
     "Measurement",
+    "Predicted",
+    "Prediction",
     "Profile",
     "ProfileComparison",
     "Rows",
