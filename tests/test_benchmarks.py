@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks import clouds, files, measures, nearest, persistence, record, timing
+from benchmarks import clouds, files, measures, nearest, persistence, profiles, record, regularizers, timing
 from benchmarks.limits import Limit, share
 from benchmarks.record import Agreement, Record, Row, Spent
 from benchmarks.timing import Timed
@@ -318,3 +318,22 @@ def test_the_readme_holds_the_results():
     assert record.with_section(text, record.section()) == text  # else run python -m benchmarks.record
     with pytest.raises(ValueError, match="must have the marks"):
         record.with_section("no marks", "table")
+
+
+def test_a_profile_returns_what_hidden_states_give(tmp_path):
+    path = tmp_path / "profiles.json"
+    assert profiles.main(["--quick", "-o", str(path)]) == 0  # not 0 where they disagree
+    cost, other = Record.model_validate_json(path.read_bytes()).rows
+    assert cost.most == 10
+    assert len(cost.agreements) == 7  # a layer each
+    assert other.seconds
+
+
+def test_regularizers_have_their_targets(tmp_path):
+    path = tmp_path / "regularizers.json"
+    assert regularizers.main(["--quick", "-o", str(path)]) == 0
+    *found, step = Record.model_validate_json(path.read_bytes()).rows
+    assert {row.most for row in found if "PersistentEntropy" in row.what} == {0.5}
+    assert {row.most for row in found if "PersistentEntropy" not in row.what} == {1.0}
+    assert all(row.value > 0 for row in found)
+    assert step.what == regularizers.STEP
