@@ -14,6 +14,7 @@ FLOORS = [
     ["measures", "losses", "transforms"],
     ["survey"],
     ["profile", "training"],
+    ["perturb"],
     ["report"],
     ["cli"],
     ["__main__"],

@@ -18,6 +18,7 @@ from conescope.cli.finetune import finetune
 from conescope.cli.fix import fix
 from conescope.cli.layers import layers
 from conescope.cli.measure import measure
+from conescope.cli.perturb import perturb
 from conescope.cli.predict import predict
 from conescope.cli.reading import plain
 from conescope.cli.report import report
@@ -42,6 +43,7 @@ for command in (
     merge,
     finetune,
     attention,
+    perturb,
     advise,
     predict,
     report,

@@ -3,15 +3,18 @@
 from conescope.report.barcode import barcode_html, write_barcode
 from conescope.report.bias_drift import bias_drift_html, write_bias_drift
 from conescope.report.html import report_html, write_report
+from conescope.report.perturbation import perturbation_html, write_perturbation
 from conescope.report.profile import profile_html, write_profile
 
 __all__ = [
     "barcode_html",
     "bias_drift_html",
+    "perturbation_html",
     "profile_html",
     "report_html",
     "write_barcode",
     "write_bias_drift",
+    "write_perturbation",
     "write_profile",
     "write_report",
 ]

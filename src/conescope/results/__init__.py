@@ -7,6 +7,7 @@ from conescope.results.bias_drift import BiasDrift
 from conescope.results.comparison import ComparedValue, Comparison
 from conescope.results.finetuning import Arm, Bars, Difference, FineTuning, Map, Run, Snapshot
 from conescope.results.measurement import Finding, MeasuredValue, Measurement
+from conescope.results.perturbation import Perturbation, PerturbedRun, Response
 from conescope.results.prediction import Predicted, Prediction
 from conescope.results.profile import Layer, Profile, Rows
 from conescope.results.profiles import ComparedLayer, ProfileComparison
@@ -31,10 +32,13 @@ __all__ = [
     "Map",
     "MeasuredValue",
     "Measurement",
+    "Perturbation",
+    "PerturbedRun",
     "Predicted",
     "Prediction",
     "Profile",
     "ProfileComparison",
+    "Response",
     "Rows",
     "Run",
     "SelectedBars",
