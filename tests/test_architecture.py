@@ -13,7 +13,7 @@ FLOORS = [
     ["topology", "scale", "capture", "predict"],
     ["measures", "losses", "transforms"],
     ["survey"],
-    ["profile", "training"],
+    ["profile", "training", "dynamics"],
     ["perturb"],
     ["report"],
     ["cli"],

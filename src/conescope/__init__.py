@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from conescope import (
         capture,
+        dynamics,
         losses,
         measures,
         perturb,
@@ -32,6 +33,7 @@ __all__ = [
     "__version__",
     "capture",
     "compare",
+    "dynamics",
     "losses",
     "measure",
     "measures",
@@ -49,6 +51,7 @@ __all__ = [
 
 _ROOMS = (
     "capture",
+    "dynamics",
     "losses",
     "measures",
     "perturb",

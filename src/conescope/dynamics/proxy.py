@@ -1,0 +1,73 @@
+"""The tangent proxy: the principal directions of the inputs of a linear map, fitted once and frozen.
+
+The rank k is the smallest that explains 90 % of the centered variance, at most d / 8. Beside the k first
+directions of the centered inputs stand those numbered k + 1 to 2 k, and the k first of the uncentered ones,
+which hold the mean.
+"""
+
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from conescope._types import Covariance, Spectrum
+from conescope.dynamics.energy import check_rank
+from conescope.scale import Moments
+
+EXPLAINED = 0.9
+CAP = 8  # k <= d / 8
+Rank = int | Literal["auto"]
+
+
+class Proxy(NamedTuple):
+    """Orthonormal directions of the inputs of one linear map, in float64."""
+
+    tangent: Float[Tensor, "d k"]
+    following: Float[Tensor, "d k"]
+    uncentered: Float[Tensor, "d k"]
+    explained: float  # share of the centered variance in the tangent directions
+    points: int
+
+    def on(self, device: torch.device) -> "Proxy":
+        """Return the proxy with its directions on a device."""
+        tangent, following, uncentered = self.tangent, self.following, self.uncentered
+        return self._replace(
+            tangent=tangent.to(device), following=following.to(device), uncentered=uncentered.to(device)
+        )
+
+
+def fit_proxy(moments: Moments, rank: Rank = "auto") -> Proxy:
+    """Return the proxy of points with these moments (of order 2).
+
+    Raises:
+        ValueError: for an explicit rank with 2 k > d, points that all coincide, or moments of order 1.
+    """
+    if moments.scatter is None:
+        raise ValueError("a proxy needs moments of order 2")
+    size = float(moments.scatter.trace())
+    if not size > 0:
+        raise ValueError("inputs that all coincide have no directions; look at another module")
+    values, directions = _principal(moments.scatter)
+    k = automatic_rank(values) if rank == "auto" else rank
+    check_rank(k, moments.d)
+    _, other = _principal(moments.scatter + moments.n * torch.outer(moments.mean, moments.mean))
+    return Proxy(
+        tangent=directions[:, :k],
+        following=directions[:, k : 2 * k],
+        uncentered=other[:, :k],
+        explained=float(values[:k].sum()) / size,
+        points=moments.n,
+    )
+
+
+def automatic_rank(spectrum: Spectrum) -> int:
+    """Return the smallest rank that explains 90 % of a spectrum, at most d / 8 and at least 1."""
+    shares = (spectrum / spectrum.sum()).cumsum(dim=0)
+    enough = int((shares < EXPLAINED).sum()) + 1
+    return min(enough, max(len(spectrum) // CAP, 1))
+
+
+def _principal(scatter: Covariance) -> tuple[Spectrum, Covariance]:
+    values, vectors = torch.linalg.eigh(scatter)
+    return values.flip(0).clamp(min=0), vectors.flip(1)

@@ -1,0 +1,83 @@
+"""What is kept of one linear map over a training: the fit, then the sampled steps."""
+
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from conescope.dynamics.passing import Passed
+from conescope.dynamics.proxy import Proxy, Rank, fit_proxy
+from conescope.dynamics.sites import Site
+from conescope.dynamics.step_sums import Skipped, StepSums, controls
+from conescope.dynamics.verdict import phases
+from conescope.results.dynamics import TangentSite, TangentStep
+from conescope.scale import Moments
+from conescope.scale.moments import merge, moments
+
+
+@dataclass
+class SiteRecord:
+    """The state of one site; the moments last as long as the fit, the sums as long as a step."""
+
+    site: Site
+    proxy: Proxy | None = None
+    moments: Moments | None = None
+    sums: StepSums | None = None
+    steps: list[TangentStep] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    note: str = ""
+
+    def see(self, inputs: Float[Tensor, "n d"]) -> None:
+        """Add inputs to the fit; those of a step that a gradient scaler will skip are left out."""
+        if len(inputs) and bool(torch.isfinite(inputs).all()):
+            found = moments(inputs, precision="single")
+            self.moments = found if self.moments is None else merge(self.moments, found)
+
+    def add(self, passed: Passed) -> None:
+        """Add a run of the module to the step."""
+        if self.proxy is None:
+            return
+        if self.proxy.tangent.device != passed.inputs.device:  # of another run, or a model that moved
+            self.proxy = self.proxy.on(passed.inputs.device)
+        if self.sums is None:
+            self.sums = StepSums(passed.inputs.new_zeros(self.site.o, self.site.d))
+        self.sums.add(passed, self.proxy)
+
+    def end(self, step: int, *, draws: int, seed: int) -> None:
+        """End the step: compare its gradient, if there is one, and forget it."""
+        if self.sums is not None and self.proxy is not None:
+            found = controls(self.sums, self.proxy, step=step, draws=draws, seed=seed)
+            if isinstance(found, Skipped):
+                self.skipped.append(found.why)
+            else:
+                self.steps.append(found)
+        self.sums = None
+
+    def fit(self, rank: Rank) -> None:
+        """Freeze the proxy, or note why there is none."""
+        known, self.moments = self.moments, None
+        if known is None or known.scatter is None:
+            self.note = "no inputs were seen: the module did not run, or without a gradient"
+        elif not float(known.scatter.trace()) > 0:
+            self.note = "all inputs coincide: there are no directions to fit"
+        else:
+            self.proxy = fit_proxy(known, rank)
+            if known.n < self.site.d:
+                self.note = f"fitted on {known.n} inputs of {self.site.d} dimensions, which is few"
+
+    def result(self) -> TangentSite:
+        """Return what was found so far."""
+        return TangentSite(
+            module=self.site.name,
+            o=self.site.o,
+            d=self.site.d,
+            k=0 if self.proxy is None else self.proxy.tangent.shape[1],
+            explained=None if self.proxy is None else self.proxy.explained,
+            points=0 if self.proxy is None else self.proxy.points,
+            zero=self.skipped.count("zero"),
+            not_finite=self.skipped.count("not finite"),
+            steps=tuple(self.steps),
+            phases=phases(self.steps),
+            note=self.note,
+        )
