@@ -70,7 +70,8 @@ def test_tables(run):
     assert (
         cells["x"][1:4] == [number(slope.value), number(slope.low), number(slope.high)] or "x, ranks" in out
     )
-    assert any(line.split()[:2] == ["x", number(slope.value)] for line in out.splitlines())
+    expected_line = ["x", *map(number, (slope.value, slope.low, slope.high, slope.p))]
+    assert expected_line in [line.split() for line in out.splitlines()]
     new = apply(found, "new.csv", truth="known", unknown_groups="mean").rows[0]
     assert cells["row 1"][2:6] == [number(end) for end in (new.predicted, new.low, new.high, new.known)]
     assert "note: 1 of 1 rows are of no group that the model has seen" in out

@@ -1,6 +1,6 @@
 """Both regressions of a table, with errors on rows held out, chance, and what a control leaves of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ from conescope.predict.columns import Columns, complete, read_columns
 from conescope.predict.held_out import baseline, by_group, leave_group_out, leave_one_out, summary
 from conescope.predict.least_squares import explained, permutation, terms
 from conescope.predict.model import Rows, fit_model, term_names
-from conescope.results.prediction import Association, Dose, Kind, Prediction, Regression
+from conescope.predict.notes import dose_of, notes
+from conescope.results.prediction import Kind, Prediction, Regression
 
 
 def predict(
@@ -70,7 +71,7 @@ def predict(
     if control is not None:
         alone = rows._replace(features=values[control][:, None])
         errors = _better(*(_one_out(kind, alone, term_names([control], group, groups)) for kind in _KINDS))
-        dose = _dose(control, errors, _better(linear.leave_one_out.rmse, rank.leave_one_out.rmse), found)
+        dose = dose_of(control, errors, _better(linear.leave_one_out.rmse, rank.leave_one_out.rmse), found)
     return Prediction(
         target=target,
         features=features,
@@ -86,7 +87,7 @@ def predict(
         rank=rank,
         associations=found,
         dose=dose,
-        notes=_notes(linear, rank, dose, hold_out),
+        notes=notes(linear, rank, dose, hold_out),
     )
 
 
@@ -152,65 +153,3 @@ def _one_out(kind: Kind, rows: Rows, names: Sequence[str]) -> float | None:
 def _better(*errors: float | None) -> float:
     """Return the least error that is known; that of values is, with more rows than terms."""
     return min(error for error in errors if error is not None)
-
-
-def _dose(control: str, alone: float, together: float, found: Sequence[Association]) -> Dose:
-    held = [one for one in found if control in one.given or f"rank of {control}" in one.given]
-    noise = dict.fromkeys(one.feature for one in held if one.within_noise)
-    return Dose(
-        control=control,
-        control_rmse=alone,
-        features_rmse=together,
-        within_noise=tuple(noise),
-        turned=tuple(_turned(found, held)),
-        explains_all=alone <= together or len(noise) == len({one.feature for one in held}),
-    )
-
-
-def _turned(found: Sequence[Association], held: Sequence[Association]) -> Iterator[str]:
-    """Yield features whose rank correlation has one sign, and the other one with the control held."""
-    plain = {one.feature: one for one in found if one.kind == "rank" and not one.given}
-    for one in (one for one in held if one.kind == "rank"):
-        before = plain[one.feature]
-        if not (before.within_noise or one.within_noise) and (before.value or 0) * (one.value or 0) < 0:
-            yield one.feature
-
-
-def _notes(linear: Regression, rank: Regression, dose: Dose | None, hold_out: str | None) -> tuple[str, ...]:
-    """Return what a reader must know before trusting the model, gravest first."""
-    notes = []
-    if dose is not None and dose.explains_all:
-        why = []
-        if dose.control_rmse <= dose.features_rmse:
-            why.append(
-                f"alone it predicts rows left out with error {dose.control_rmse:.3g}, the features with "
-                f"{dose.features_rmse:.3g}"
-            )
-        if dose.within_noise:
-            why.append(f"given it, what is left of {', '.join(dose.within_noise)} is within noise")
-        notes.append(f"{dose.control} may explain it all: {'; '.join(why)}")
-    if dose is not None and dose.turned:
-        notes.append(
-            f"given {dose.control}, the rank correlation of {', '.join(dose.turned)} with the target turns "
-            "around: among equal doses it goes the other way"
-        )
-    for fit in (linear, rank):
-        if fit.chance.p > max(0.05, 1 / (1 + fit.chance.draws)):  # the least p that few draws allow
-            notes.append(
-                f"the {fit.kind} fit is within chance: shuffled targets reach its R^2 of {fit.r2:.3f} with "
-                f"p = {fit.chance.p:.2g}"
-            )
-        out = fit.leave_group_out
-        if out is None or out.rmse is None or out.baseline_rmse is None:
-            pass
-        elif out.rmse >= out.baseline_rmse:
-            notes.append(
-                f"the {fit.kind} fit does not carry over: held out by {hold_out}, its error is "
-                f"{out.rmse:.3g}, that of the mean {out.baseline_rmse:.3g}"
-            )
-        if fit.leave_one_out.undetermined:
-            notes.append(
-                f"{fit.leave_one_out.undetermined} rows can not be predicted from the others by the "
-                f"{fit.kind} fit, such as the only one of a group; its leave-one-out error is without them"
-            )
-    return tuple(notes)
