@@ -5,7 +5,14 @@ from conescope.results.attention import AttentionProfile, Correlation, Head
 from conescope.results.barcode import Barcode, SelectedBars
 from conescope.results.bias_drift import BiasDrift
 from conescope.results.comparison import ComparedValue, Comparison
-from conescope.results.dynamics import Event, TangentPhase, TangentResult, TangentSite, TangentStep, Trajectory
+from conescope.results.dynamics import (
+    Event,
+    TangentPhase,
+    TangentResult,
+    TangentSite,
+    TangentStep,
+    Trajectory,
+)
 from conescope.results.finetuning import Arm, Bars, Difference, FineTuning, Map, Run, Snapshot
 from conescope.results.measurement import Finding, MeasuredValue, Measurement
 from conescope.results.perturbation import Perturbation, PerturbedRun, Response
