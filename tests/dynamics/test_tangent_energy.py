@@ -224,6 +224,7 @@ def test_steps_by_hand_and_every_third():
     found = te.result()
     assert [step.step for step in found.site("middle").steps] == [3, 6, 9]
     assert found.seen == 10
+    assert found.site("middle").points == 32 * 5  # of step 0; steps 1 and 2 of the fit are passed over
     with pytest.raises(RuntimeError, match='count="manual"'):
         watched(model).step()
 

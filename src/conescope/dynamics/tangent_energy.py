@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 FIT_STEPS = 300  # of a training whose length is not told
-FITS = 4  # inputs are streamed so many times as often as gradients are sampled
 PRIMES = 1_000_003, 7_919  # so that steps and sites draw other frames
 
 
@@ -45,7 +44,7 @@ class TangentEnergy:
         rank: of the proxies; "auto" explains 90 % of the variance, with at most d / 8 directions.
         fit_fraction: of the steps, in which the inputs are streamed.
         total_steps: of the training; None fits during the first 300 steps.
-        every: how many steps lie between two sampled gradients.
+        every: of so many steps one is looked at, in the fit and after it.
         draws: of random frames; the smallest p is 1 / (draws + 1).
         seed: of these draws.
         proxies: from another run (`proxies()`), such as one of another seed; nothing is fitted then, and
@@ -174,7 +173,7 @@ class TangentEnergy:
         """Choose what the hooks show in the step that begins."""
         fitting = self._fitting()
         since = self.steps_seen - (0 if self._given else self.fit_steps)
-        self._passing.inputs = fitting and self.steps_seen % max(self.every // FITS, 1) == 0
+        self._passing.inputs = fitting and self.steps_seen % self.every == 0
         self._passing.gradients = not fitting and since % self.every == 0
 
     def _see(self, number: int, inputs: Tensor) -> None:

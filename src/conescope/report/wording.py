@@ -84,6 +84,13 @@ QUANTITIES = [
         "Participation ratio",
         "Number of directions that carry the variance, by its squares.",
     ),
+    ("eee", "EEE", "How early the variance is spent on the leading directions: 0 when all share it."),
+    ("vrm", "VRM", "How far the principal scores are from a standard Gaussian: 0 when they are one."),
+    (
+        "point_patchiness",
+        "Point patchiness",
+        "How unevenly the points fill the cells of a quantizer: 1 when by chance alone.",
+    ),
     (
         "twonn",
         "TwoNN dimension",
