@@ -134,6 +134,14 @@ def test_frames_are_orthonormal_normal_to_the_basis_and_leave_no_direction_out()
     torch.testing.assert_close(mean, 0.5 * (torch.eye(6) - basis @ basis.T), atol=0.03, rtol=0)
 
 
+@pytest.mark.parametrize("k", [1, 8, 9, 20])
+def test_frames_of_any_rank_are_orthonormal_to_rounding(k):
+    basis = random_frames(40, k, 1, generator=seeded(0))[0]
+    frames = normal_frames(basis, 50, generator=seeded(1))
+    torch.testing.assert_close(frames.mT @ frames, torch.eye(k).double().expand(50, k, k), rtol=0, atol=1e-12)
+    torch.testing.assert_close(basis.T @ frames, torch.zeros(50, k, k).double(), rtol=0, atol=1e-12)
+
+
 def test_frames_of_the_plane_have_every_angle():
     # the first direction of a Haar frame of the plane is uniform on the circle: E x^4 = 3 / 8, E x^2 = 1 / 2
     first = random_frames(2, 2, 20_000, generator=seeded(5))[:, 0, 0]

@@ -2,7 +2,7 @@
 
 The Q of a QR factorization of a Gaussian matrix, with a positive diagonal of R, is Haar. Beside a frame Q_T
 the Gaussian is projected first: (I - Q_T Q_T^T) Z is a Gaussian of the complement. R comes from the Cholesky
-factor of the matrix of products, twice, so that rounding is gone; that is many times faster on an
+factor of the matrix of products, twice where rounding asks for it; that is many times faster on an
 accelerator than Householder reflections.
 """
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from conescope.dynamics.energy import check_rank
 
-PASSES = 2  # the second one takes out what the first one's squared condition number left
+SLIM = 4  # of so many times k dimensions a Gaussian has a condition number of about 3: one pass is exact
 
 
 def random_frames(
@@ -39,7 +39,7 @@ def random_frames(
     if not 1 <= k <= room:
         raise ValueError(f"a frame of rank k needs 1 <= k <= {room}, the dimensions there are, got k = {k}")
     frames = torch.randn(draws, d, k, dtype=torch.float64, device=generator.device, generator=generator)
-    for _ in range(PASSES):
+    for _ in range(1 if room >= SLIM * k else 2):
         if beside is not None:
             known = beside.to(frames)
             frames = frames - known @ (known.T @ frames)
