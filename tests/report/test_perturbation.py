@@ -74,7 +74,7 @@ def test_table_and_words():
     minus = "\N{MINUS SIGN}"
     assert rows_of(page, "values") == [
         ["IsoScore", "0.3000", "0.02000", "0.1100"],
-        ["Vrm", f"{minus}0.3000", f"{minus}0.02000", f"{minus}0.1100"],
+        ["VRM", f"{minus}0.3000", f"{minus}0.02000", f"{minus}0.1100"],
     ]
     tips = [span.attributes["title"] for span in page.inside(by_id(page, "values"), "span")]
     assert tips[1] == f"{minus}0.01000 to 0.06000 over 3"

@@ -148,8 +148,8 @@ def sampled_products(
     apart = queries.labels[one] != keys.labels[other]
     q, k = queries.points[one[apart]].double(), keys.points[other[apart]].double()
     pairs = len(q)
-    q = q.reshape(pairs, heads, -1)
-    k = k.reshape(pairs, -1, q.shape[2])
+    size = q.shape[1] // heads  # of a head
+    q, k = q.reshape(pairs, heads, size), k.reshape(pairs, k.shape[1] // size, size)
     products = (q * k.repeat_interleave(heads // k.shape[1], dim=1)).sum(dim=2)
     if pairs == 0:
         return torch.full((heads,), math.nan), torch.full((heads,), math.nan), 0
