@@ -47,6 +47,7 @@ def test_the_table_has_a_line_a_layer(run):
     bert("model")
     code, out, err = run("model", "--data", "texts.txt", *FAST)
     assert (code, err) == (0, "profiling model\n")
+    assert run("model", "--data", "texts.txt", "--measures", "mean_cosine, drift") == (code, out, err)
     truth = profile_layers("model", SENTENCES, measures=["mean_cosine", "drift"])
     lines = {line.split()[0]: line.split() for line in out.splitlines() if line[:1].isdigit()}
     assert list(lines) == ["0", "1", "2"]

@@ -58,7 +58,12 @@ def layers(
     ] = "mean",
     names: Annotated[
         list[str] | None,
-        typer.Option("--measure", metavar="NAME", help="A measure, such as isoscore; repeat for more."),
+        typer.Option(
+            "--measure",
+            "--measures",
+            metavar="NAME",
+            help="A measure, such as isoscore; more by commas, or by repeating.",
+        ),
     ] = None,
     special_tokens: Specials = False,
     token_views: Annotated[
@@ -118,6 +123,7 @@ def layers(
     from conescope.profile import POINTS, profile_layers
     from conescope.profile.series import members
 
+    wanted = [name.strip() for text in names or () for name in text.split(",")] or None
     if pooling not in POINTS:
         raise ValueError(f"--pool must be one of {', '.join(POINTS)}; got {pooling!r}")
     quiet_transformers()
@@ -135,7 +141,7 @@ def layers(
                 inputs,
                 pooling=pooling,  # type: ignore[arg-type]
                 special_tokens=special_tokens,
-                measures=names,
+                measures=wanted,
                 token_views=token_views,
                 modality=kind,
                 blocks=blocks,
