@@ -1,6 +1,7 @@
 """results.json -> table.md: claims, decomposition, every layer. A difference counts beyond its interval."""
 
 import math
+from statistics import median
 
 NAMES = {
     "minilm": "MiniLM-L6",
@@ -57,13 +58,40 @@ def outcome(one, other):
 
 def table(facts):
     """Return all tables in Markdown."""
-    parts = ["## Mean cosine: where it is highest, and in the untrained twin", _claims(facts)]
+    parts = ["## What was run", _runs(facts)]
+    parts += ["## Mean cosine: where it is highest, and in the untrained twin", _claims(facts)]
+    parts += ["## Mean cosine and squared relative drift", _drift(facts)]
     parts += ["## What the uncentered anisotropy is made of", _decomposition(facts)]
     parts += ["## Every layer"]
     for model, data, stack, mine, twin in stacks(facts):
         for layers, kind in ((mine, ""), (twin, ", untrained")):
             parts += [f"### {title(model, data, stack)}{kind}", _layers(layers)]
     return "\n\n".join(parts)
+
+
+def _runs(facts):
+    rows = []
+    for name, run in facts["runs"].items():
+        first = run["layers"][0]
+        share = f"{run['inputs'] / first['n']:.3f}"
+        rows.append([name, str(run["inputs"]), str(first["n"]), share, f"{run['seconds'] / 60:.1f}"])
+    minutes = sum(run["seconds"] for run in facts["runs"].values()) / 60
+    rows.append(["all", "", "", "", f"{minutes:.0f}"])
+    return markdown(["run", "inputs", "tokens (of the first stack)", "inputs a token", "minutes"], rows)
+
+
+def _drift(facts):
+    apart = {
+        name: [
+            abs(value(layer, "mean_cosine")[0] - value(layer, "relative_drift")[0] ** 2)
+            for layer in run["layers"]
+            if None not in (value(layer, "mean_cosine")[0], value(layer, "relative_drift")[0])
+        ]
+        for name, run in facts["runs"].items()
+    }
+    apart["all"] = [difference for found in apart.values() for difference in found]
+    rows = [[name, f"{median(found):.4f}", f"{max(found):.3f}"] for name, found in apart.items()]
+    return markdown(["run", "median difference over the layers", "largest"], rows)
 
 
 def _claims(facts):

@@ -6,6 +6,7 @@ import pytest
 
 from conescope import profile_layers
 from conescope.cli import main
+from conescope.cli.tables import number
 from conescope.results import BiasDrift, Profile
 from tests.cli.small_models import SENTENCES, bert
 
@@ -52,8 +53,20 @@ def test_the_table_has_a_line_a_layer(run):
     lines = {line.split()[0]: line.split() for line in out.splitlines() if line[:1].isdigit()}
     assert list(lines) == ["0", "1", "2"]
     for depth, cells in lines.items():
-        assert cells[-1] == f"{truth.value('mean_cosine', int(depth)):.4f}"
+        assert cells[-2:] == [number(truth.value(name, int(depth))) for name in ("mean_cosine", "drift")]
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_every_measure_that_was_asked_for_is_shown(run):
+    bert("model")
+    names = ["mean_cosine", "eee", "vrm", "isoscore", "stable_rank", "rankme", "mean_norm", "norm_variation"]
+    code, out, _ = run("model", "--data", "texts.txt", "--quick", "--measures", ",".join(names))
+    truth = profile_layers("model", SENTENCES, measures=names, intervals=False)
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= 80
+    rows = [line.split()[1:] for line in out.splitlines() if line.startswith("2 ")]
+    shown = [cell for row in rows for cell in row]
+    assert shown == [number(truth.value(name, 2)) for name in names]
 
 
 def test_what_is_constant_says_so(run):

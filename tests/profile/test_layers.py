@@ -273,3 +273,16 @@ def test_memory_does_not_grow_with_the_inputs():
         assert sum(map(len, layer.waiting)) < BUFFER
         assert layer.state is None or len(layer.state.sample) <= 50
     assert layer.state.n == 5 * BUFFER
+
+
+def test_one_string_is_no_list_of_texts(without_shape_checks):
+    with pytest.raises(TypeError, match=r"inputs are a sequence of texts.*got one string; pass a list"):
+        profile_layers(made(0.0), "3 4", processor=Words())
+
+
+def test_a_model_that_differs_in_one_weight_is_another(tmp_path):
+    settings = {"processor": Words(), "measures": ["mean_norm"], "path": tmp_path}
+    before = profile_layers(made(0.0), texts(30), **settings)
+    other = made(0.0)
+    other.embedding.weight.data[19, 5] += 1.0  # the last number of a table of 120
+    assert profile_layers(other, texts(30), **settings).key != before.key

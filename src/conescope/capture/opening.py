@@ -100,6 +100,8 @@ def prepare(
     Raises:
         FileNotFoundError, ValueError: if there is no input, or one is not what the model reads.
     """
+    if isinstance(inputs, str):
+        raise TypeError("inputs are a sequence of texts, or of paths, got one string; pass a list")
     if len(inputs) == 0:
         raise ValueError("there is no input to run the model on")
     if isinstance(inputs[0], Mapping) or (modality is None and isinstance(inputs[0], Tensor)):

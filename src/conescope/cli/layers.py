@@ -35,6 +35,8 @@ SHORT = {
     "relative_drift": "rel. drift",
 }  # headings with which a table fits 80 columns
 
+LABEL, COLUMN = 10, 11  # characters of a layer's name, and of a measure
+
 Models = Annotated[
     list[str],
     typer.Argument(
@@ -233,14 +235,20 @@ def show(found: "Profile") -> None:
         console.print(Text(plain(f"{head}{', ' if stack else ''}{stack}"), style="bold"))
         for table in _tables(found, stack, console.width):
             console.print(table)
+    if set(SHOWN) < set(found.names()):
+        console.print(
+            Text("all measures, with intervals: in the page of -o FOLDER, or by --json", style="dim")
+        )
     for note in found.notes:
         console.print(Text.assemble(("note: ", "yellow"), plain(note)))
 
 
 def _tables(found: "Profile", stack: str, width: int) -> "list[Table]":
+    """Return the measures that say most, or all that were asked for, as many side by side as have room."""
     names = found.names()
-    chosen = [name for name in SHOWN if name in names] or list(names[: (width - 16) // 12])
-    return [_table(found, stack, chosen)]
+    chosen = [name for name in SHOWN if name in names] if set(SHOWN) < set(names) else list(names)
+    room = max((width - LABEL) // COLUMN, 1)
+    return [_table(found, stack, chosen[start : start + room]) for start in range(0, len(chosen), room)]
 
 
 def _table(found: "Profile", stack: str, names: Sequence[str]) -> "Table":

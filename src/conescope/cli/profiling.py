@@ -41,7 +41,7 @@ Limit = Annotated[
     int | None, typer.Option(min=2, metavar="N", help="Inputs, the first of the data. All if left out.")
 ]
 Device = Annotated[
-    str | None, typer.Option(metavar="NAME", help="cpu, cuda, ...; the fastest there is if left out.")
+    str | None, typer.Option(metavar="NAME", help="Where to run; cuda if left out and there, else cpu.")
 ]
 
 
@@ -64,12 +64,10 @@ def inputs_of(
 
 
 def fastest() -> str:
-    """Return the name of the accelerator of this machine, or cpu."""
+    """Return cuda where there is one, or cpu: sums are held in float64, which not every accelerator has."""
     import torch
 
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @contextmanager

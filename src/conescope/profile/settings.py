@@ -2,15 +2,17 @@
 
 import hashlib
 from dataclasses import astuple, dataclass
+from importlib.metadata import version
 from typing import Literal, TypeAlias, get_args
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from conescope.capture import Prepared, Spots
 
 PointsOf: TypeAlias = Literal["mean", "tokens", "cls", "first", "last"]
 POINTS: tuple[str, ...] = get_args(PointsOf)
-WEIGHED = 64  # numbers of each parameter by which a model is known again
+WEIGHED = 16  # numbers of each weight by which a model is known again, beside its sum and norm
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,18 @@ class Settings:
 
     def key(self, model: nn.Module, prepared: Prepared, found: Spots) -> str:
         """Return a hash of all that the states depend on: a stopped run goes on only where it is the same."""
-        settings = (prepared.fingerprint, astuple(self), found.layers)
+        settings = (version("conescope"), prepared.fingerprint, astuple(self), found.layers)
         digest = hashlib.blake2b(repr(settings).encode(), digest_size=16)
-        for name, weights in model.named_parameters():
-            some = weights.detach().flatten()[:WEIGHED].double().cpu()
-            digest.update(f"{name} {tuple(weights.shape)} {weights.dtype}".encode() + some.numpy().tobytes())
+        for name, weights in [*model.named_parameters(), *model.named_buffers()]:
+            digest.update(f"{name} {tuple(weights.shape)} {weights.dtype} {_weighed(weights)}".encode())
         return digest.hexdigest()
+
+
+def _weighed(weights: Tensor) -> str:
+    """Return what tells weights apart that differ anywhere, in digits that no order of a sum changes."""
+    values = weights.detach()
+    if not values.is_floating_point():
+        return str(int(values.long().sum()))
+    numbers = (values.sum(dtype=torch.float64), torch.linalg.vector_norm(values, dtype=torch.float64))
+    first = values.flatten()[:WEIGHED].double().cpu().tolist()
+    return " ".join(f"{float(number):.9e}" for number in (*numbers, *first))
