@@ -69,6 +69,13 @@ def test_every_measure_that_was_asked_for_is_shown(run):
     assert shown == [number(truth.value(name, 2)) for name in names]
 
 
+def test_some_layers(run):
+    bert("model")
+    code, out, _ = run("model", "--data", "texts.txt", *FAST, "--layer", "1", "--layer", "-1", "--json")
+    assert code == 0
+    assert [layer.depth for layer in Profile.model_validate_json(out).layers] == [1, 2]
+
+
 def test_what_is_constant_says_so(run):
     bert("model")
     code, out, _ = run("model", "--data", "texts.txt", "--pool", "cls", *FAST)

@@ -193,7 +193,7 @@ def test_several_stacks_ask_for_a_name(tmp_path):
         ({"percents": []}, "a percentage and a repeat at least, got 0 and 3"),
         ({"repeats": 0}, "a percentage and a repeat at least, got 10 and 0"),
         ({"percents": [5, 101]}, "from 0 to 100, got 101"),
-        ({"layer": 7}, "layer is -1 for the last or from 0 to 2, got 7"),
+        ({"layer": 7}, "there is no layer 7; there are 0, 1, 2, or -1, -2, ... from the end"),
         ({"measures": ["nothing"]}, "there is no measure 'nothing'"),
     ],
 )

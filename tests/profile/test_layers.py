@@ -286,3 +286,22 @@ def test_a_model_that_differs_in_one_weight_is_another(tmp_path):
     other = made(0.0)
     other.embedding.weight.data[19, 5] += 1.0  # the last number of a table of 120
     assert profile_layers(other, texts(30), **settings).key != before.key
+
+
+def test_only_the_layers_asked_for_are_looked_at(monkeypatch):
+    hooked = []
+    register = nn.Module.register_forward_hook
+
+    def counted(module, *given, **more):
+        hooked.append(module)
+        return register(module, *given, **more)
+
+    whole = profile_layers(made(0.5, 1.0, 1.5), texts(40), processor=Words(), measures=FAST)
+    monkeypatch.setattr(nn.Module, "register_forward_hook", counted)
+    model = made(0.5, 1.0, 1.5)
+    found = profile_layers(model, texts(40), processor=Words(), measures=FAST, layers=[-1, 1])
+    assert found.layers == (whole.layer(1), whole.layer(3))
+    scouting = 4  # three blocks and the model around them, in the pass that finds the layers
+    assert hooked[scouting:] == [model.layer[0], model.layer[2]]
+    with pytest.raises(ValueError, match=r"there is no layer 4; there are 0, 1, 2, 3, or -1"):
+        profile_layers(model, texts(40), processor=Words(), layers=[4])

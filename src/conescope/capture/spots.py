@@ -86,10 +86,38 @@ def spots(stacks: Sequence[Stack], run: Callable[[], Any], size: int) -> Spots:
             f"no block of {names}, ... returned hidden states of shape (batch, tokens, d) for these "
             "inputs; name others with --blocks"
         )
-    used = sorted({layer.place for layer in layers})
+    return only(Spots(tuple(places), tuple(layers)), layers)
+
+
+def chosen_layers(found: Spots, layers: Sequence[int]) -> Spots:
+    """Return the layers of these depths, of every stack that has them; negative ones count from its end.
+
+    Raises:
+        ValueError: naming the depths there are, if no stack has one of them.
+    """
+    by_stack: dict[str, list[Spot]] = {}
+    for spot in found.layers:
+        by_stack.setdefault(spot.stack, []).append(spot)
+    kept: set[Spot] = set()
+    for layer in layers:
+        hits = {spot for mine in by_stack.values() for spot in mine if spot.depth == layer}
+        hits |= {mine[layer] for mine in by_stack.values() if -len(mine) <= layer < 0}
+        if not hits:
+            depths = "; ".join(
+                f"{f'{stack}: ' if stack else ''}{', '.join(str(spot.depth) for spot in mine)}"
+                for stack, mine in by_stack.items()
+            )
+            raise ValueError(f"there is no layer {layer}; there are {depths}, or -1, -2, ... from the end")
+        kept |= hits
+    return only(found, [spot for spot in found.layers if spot in kept])
+
+
+def only(found: Spots, layers: Sequence[Spot]) -> Spots:
+    """Return some of the layers that were found, and the places where they pass."""
+    used = sorted({spot.place for spot in layers})
     return Spots(
-        tuple(places[place] for place in used),
-        tuple(layer._replace(place=used.index(layer.place)) for layer in layers),
+        tuple(found.places[place] for place in used),
+        tuple(spot._replace(place=used.index(spot.place)) for spot in layers),
     )
 
 

@@ -92,6 +92,10 @@ def layers(
         Path | None,
         typer.Option(metavar="FILE.txt", help="What is said in each sound, a line each: for a decoder."),
     ] = None,
+    numbers: Annotated[
+        list[int] | None,
+        typer.Option("--layer", metavar="N", help="A layer; -1 is the last; repeat. All if left out."),
+    ] = None,
     blocks: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A module to look behind, where blocks are not found; repeat."),
@@ -146,6 +150,7 @@ def layers(
                 measures=wanted,
                 token_views=token_views,
                 modality=kind,
+                layers=numbers or None,
                 blocks=blocks,
                 batch_size=batch_size,
                 max_length=max_length,

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from conescope.capture import Prepared, Spots
+from conescope.capture.spots import chosen_layers, only
 from conescope.measures import Measure
 from conescope.perturb.keeping import kept, known
 from conescope.perturb.noise import Noise, spread_of
@@ -121,12 +122,7 @@ def one_layer(found: Spots, layer: int, stack: str | None) -> Spots:
         asked = "none is named" if stack is None else f"there is no {stack!r}"
         there = ", ".join(name or "one without a name" for name in names)
         raise ValueError(f"the layer is of one stack of blocks, and {asked}; name one (--stack) of: {there}")
-    layers = [spot for spot in found.layers if stack in (None, spot.stack)]
-    depths = [spot.depth for spot in layers]
-    chosen = layers[-1:] if layer == -1 else [spot for spot in layers if spot.depth == layer]
-    if not chosen:
-        raise ValueError(f"layer is -1 for the last or from {depths[0]} to {depths[-1]}, got {layer}")
-    return Spots((found.places[chosen[0].place],), (chosen[0]._replace(place=0),))
+    return chosen_layers(only(found, [spot for spot in found.layers if stack in (None, spot.stack)]), [layer])
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from conescope.capture import unwrapped
 from conescope.capture.opening import Modality, open_model, prepare
+from conescope.capture.spots import chosen_layers
 from conescope.measures import Measure
 from conescope.profile.gathered import Gathered, gathered
 from conescope.profile.measuring import measured_layer
@@ -49,6 +50,7 @@ def profile_layers(
     measures: str | Sequence[str] | None = None,
     modality: Modality | None = None,
     processor: Any = None,
+    layers: Sequence[int] | None = None,
     blocks: Sequence[str] | None = None,
     batch_size: int = 32,
     max_length: int | None = None,
@@ -78,6 +80,7 @@ def profile_layers(
         measures: names from `conescope.measures.MEASURES`; None takes `DEFAULT_MEASURES`.
         modality: text, audio or image; None goes by the inputs.
         processor: tokenizer, feature extractor or image processor; None takes the model's own.
+        layers: which ones, by number; None for all. Only these are kept, and only their modules have hooks.
         blocks: names of the modules to look behind; None finds the lists of blocks.
         batch_size: inputs of one forward pass. It changes no number beyond rounding.
         max_length: tokens (or samples of a sound) that are kept of an input; None for what the model takes.
@@ -121,6 +124,7 @@ def profile_layers(
     folder = None if path is None else Path(path)
     with evaluating(tower, where):
         found = layers_of(tower, prepared, where, blocks)
+        found = found if layers is None else chosen_layers(found, layers)
         key = settings.key(tower, prepared, found)
         whole_key = _key_of_all(key, title, step, untrained, intervals, [row.name for row in rows])
         known = None if folder is None else finished(folder, whole_key)
