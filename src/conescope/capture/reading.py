@@ -1,14 +1,12 @@
 """Inputs of a profile from the command line: files of texts, tables of texts, folders of sounds or images."""
 
 from pathlib import Path
-from typing import Any
 
-from conescope._optional import require
 from conescope.capture.images import IMAGES
 from conescope.capture.modality import Modality
+from conescope.capture.tables import TABLES, is_text, read_table
 from conescope.capture.waves import SOUNDS
 
-TABLES = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
 TEXT_COLUMNS = ("text", "sentence")  # names that tell the column of texts among several
 
 
@@ -103,19 +101,14 @@ def _folder(path: Path, modality: Modality | None) -> tuple[list[Path], Modality
 
 
 def _column(path: Path, column: str | None) -> list[str]:
-    require("pyarrow", extra="hf")
-    import pyarrow
-
-    try:
-        table = _parsed(path, column)
-    except (pyarrow.ArrowException, UnicodeDecodeError) as problem:
-        reason = (str(problem).splitlines() or [type(problem).__name__])[0]
-        raise ValueError(f"{path}: not readable as {path.suffix[1:]}: {reason}") from problem
+    # which columns there are is not known yet: a Parquet file is read whole where none is named
+    named = [column] if column is not None else [] if path.suffix.lower() == ".parquet" else TEXT_COLUMNS
+    table = read_table(path, named)
     names = ", ".join(table.column_names)
     if column is not None and column not in table.column_names:
         raise ValueError(f"{path}: no column {column!r}; there are {names}")
     if column is None:
-        strings = [field.name for field in table.schema if _is_string(field.type)]
+        strings = [field.name for field in table.schema if is_text(field.type)]
         named = [name for name in strings if name.lower() in TEXT_COLUMNS]
         candidates = strings if len(strings) == 1 else named
         if len(candidates) != 1:
@@ -124,7 +117,7 @@ def _column(path: Path, column: str | None) -> list[str]:
             )
         column = candidates[0]
     texts = table.column(column)
-    if not _is_string(texts.type):
+    if not is_text(texts.type):
         raise ValueError(f"{path}: column {column!r} holds {texts.type}, not texts; there are {names}")
     values: list[str | None] = texts.to_pylist()
     if not values:
@@ -135,34 +128,3 @@ def _column(path: Path, column: str | None) -> list[str]:
             "drop the row"
         )
     return [value for value in values if value is not None]
-
-
-def _parsed(path: Path, column: str | None) -> Any:
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        from pyarrow import parquet
-
-        return parquet.read_table(path)
-    if suffix in (".jsonl", ".ndjson"):
-        from pyarrow import json
-
-        return json.read_json(path)
-    import pyarrow
-    from pyarrow import csv
-
-    tabs = suffix == ".tsv"
-    texts = dict.fromkeys(TEXT_COLUMNS if column is None else [column], pyarrow.string())
-    return csv.read_csv(
-        path,
-        parse_options=csv.ParseOptions(
-            delimiter="\t" if tabs else ",", quote_char=False if tabs else '"', newlines_in_values=not tabs
-        ),
-        convert_options=csv.ConvertOptions(column_types=texts, strings_can_be_null=False),
-    )
-
-
-def _is_string(kind: Any) -> bool:
-    import pyarrow
-
-    kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
-    return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind))

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conescope._optional import require
-
-FORMATS = (".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
+from conescope.capture.tables import TABLES, is_text, plain_type, read_table
 
 
 @dataclass(frozen=True)
@@ -72,17 +70,9 @@ def _read_table(path: Path, columns: list[str]) -> dict[str, list[str]]:
     """Return the columns as lists of strings."""
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
-    if path.suffix not in FORMATS:
-        raise ValueError(f"{path}: expected a file named {', '.join('*' + end for end in FORMATS)}")
-    require("pyarrow", extra="hf")
-    import pyarrow
-
-    try:
-        table = _parse(path, columns)
-    except (pyarrow.ArrowException, UnicodeDecodeError) as problem:
-        raise ValueError(
-            f"{path}: not readable as {path.suffix[1:]}: {str(problem).splitlines()[0]}"
-        ) from problem
+    if path.suffix not in TABLES:
+        raise ValueError(f"{path}: expected a file named {', '.join('*' + end for end in TABLES)}")
+    table = read_table(path, columns)
     missing = [column for column in columns if column not in table.column_names]
     if missing:
         raise ValueError(f"{path}: no column {missing[0]!r}; there are {', '.join(table.column_names)}")
@@ -91,40 +81,11 @@ def _read_table(path: Path, columns: list[str]) -> dict[str, list[str]]:
     return {column: _strings(table.column(column), path, column) for column in columns}
 
 
-def _parse(path: Path, columns: list[str]) -> Any:
-    if path.suffix == ".parquet":
-        from pyarrow import parquet
-
-        present = set(parquet.read_schema(path).names)
-        wanted = columns if present.issuperset(columns) else None
-        return parquet.read_table(path, columns=wanted)
-    if path.suffix in (".jsonl", ".ndjson"):
-        from pyarrow import json
-
-        return json.read_json(path)
-    import pyarrow
-    from pyarrow import csv
-
-    tabs = path.suffix == ".tsv"
-    return csv.read_csv(
-        path,
-        parse_options=csv.ParseOptions(
-            delimiter="\t" if tabs else ",", quote_char=False if tabs else '"', newlines_in_values=not tabs
-        ),
-        convert_options=csv.ConvertOptions(
-            column_types=dict.fromkeys(columns, pyarrow.string()), strings_can_be_null=False
-        ),
-    )
-
-
 def _strings(column: Any, path: Path, name: str) -> list[str]:
     import pyarrow
 
-    kind = column.type
-    if pyarrow.types.is_dictionary(kind):
-        kind = kind.value_type
-    text = pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind)
-    if not (text or pyarrow.types.is_integer(kind) or pyarrow.types.is_boolean(kind)):
+    kind = plain_type(column.type)
+    if not (is_text(kind) or pyarrow.types.is_integer(kind) or pyarrow.types.is_boolean(kind)):
         raise ValueError(f"{path}: column {name!r} holds {kind}; texts, integers or booleans are expected")
     values = column.to_pylist()
     if None in values:
