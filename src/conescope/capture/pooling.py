@@ -3,7 +3,7 @@
 from typing import Literal, TypeAlias, get_args
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
 Pooling: TypeAlias = Literal["cls", "mean", "first_last_mean", "last_token"]
@@ -45,16 +45,32 @@ def pool(
         raise ValueError(f"the attention mask has one entry a token, shape {expected}, got {found}")
     real = attention_mask != 0
     if pooling == "cls":
-        return _token(last, real.int().argmax(dim=1))
+        return token_at(last, first_of(real))
     if pooling == "last_token":
-        return _token(last, last.shape[1] - 1 - real.flip(1).int().argmax(dim=1))
-    return torch.stack([_mean(states, real) for states in hidden]).mean(dim=0)
+        return token_at(last, last_of(real))
+    return torch.stack([mean_over(states, real) for states in hidden]).mean(dim=0)
 
 
-def _token(states: Tensor, position: Tensor) -> Tensor:
+def first_of(kept: Bool[Tensor, "batch tokens"]) -> Int64[Tensor, " batch"]:
+    """Return the place of the first token of each sequence that is kept, or 0."""
+    return kept.int().argmax(dim=1)
+
+
+def last_of(kept: Bool[Tensor, "batch tokens"]) -> Int64[Tensor, " batch"]:
+    """Return the place of the last token of each sequence that is kept, or the last one."""
+    return kept.shape[1] - 1 - kept.flip(1).int().argmax(dim=1)
+
+
+def token_at(
+    states: Float[Tensor, "batch tokens d"], position: Int64[Tensor, " batch"]
+) -> Float[Tensor, "batch d"]:
+    """Return one token of each sequence."""
     return states[torch.arange(len(states), device=states.device), position]
 
 
-def _mean(states: Tensor, real: Tensor) -> Tensor:
-    weights = real.to(states.dtype)[..., None]
+def mean_over(
+    states: Float[Tensor, "batch tokens d"], kept: Bool[Tensor, "batch tokens"]
+) -> Float[Tensor, "batch d"]:
+    """Return the mean of the tokens of each sequence that are kept; NaN without one."""
+    weights = kept.to(states.dtype)[..., None]
     return (states * weights).sum(dim=1) / weights.sum(dim=1)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from conescope._types import Points
 from conescope.capture import Spot
+from conescope.capture.pooling import first_of, last_of, mean_over, token_at
 from conescope.scale.moments import Precision, moments
 from conescope.scale.sample import draw
 from conescope.scale.state import State, joined
@@ -94,16 +95,16 @@ def taken(
     owners = torch.tensor(numbers, device=states.device)
     size, length = states.shape[:2]
     if pooling == "cls":
-        place = torch.zeros_like(owners) if first is None else first.to(states.device)
-        return states[torch.arange(size, device=states.device), place], owners
+        return token_at(
+            states, torch.zeros_like(owners) if first is None else first.to(states.device)
+        ), owners
     if kept is None:
         kept = torch.ones(size, length, dtype=torch.bool, device=states.device)
     kept = kept.to(states.device)
     if pooling == "tokens":
         return states[kept], owners.repeat_interleave(kept.sum(dim=1))
     if pooling == "mean":
-        weights = kept.to(torch.promote_types(states.dtype, torch.float32))
-        total = torch.bmm(weights[:, None], torch.where(kept[..., None], states, 0).to(weights.dtype))[:, 0]
-        return total / weights.sum(dim=1, keepdim=True), owners
-    place = kept.int().argmax(dim=1) if pooling == "first" else length - 1 - kept.flip(1).int().argmax(dim=1)
-    return states[torch.arange(size, device=states.device), place], owners
+        # what is left out may be anything, and halves are not summed as halves
+        rows = torch.where(kept[..., None], states, 0)
+        return mean_over(rows.to(torch.promote_types(rows.dtype, torch.float32)), kept), owners
+    return token_at(states, first_of(kept) if pooling == "first" else last_of(kept)), owners

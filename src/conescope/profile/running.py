@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from conescope.capture import Batch, Prepared, Spot, Spots, Taps, Tokens, positions, spots, stacks
+from conescope.capture.pooling import first_of
 from conescope.profile.gathering import Gathering, taken
 
 FOLD_EVERY = 32  # batches, so that what waits is not lost for long when a run is stopped
@@ -132,4 +133,4 @@ def _counted(
                 f"input {numbers[int(empty[0])]} (counted from 0) has no token besides padding and special "
                 "ones; leave it out, or let special tokens count (--special-tokens)"
             )
-    return kept, tokens.real.int().argmax(dim=1)
+    return kept, first_of(tokens.real)
