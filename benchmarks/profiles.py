@@ -6,7 +6,6 @@ MiniLM on sentences of BBC News, both out of wheels. All arms run the same batch
 A full run writes results/profiles.json; `--quick` takes a few texts and writes only where `-o` says.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +14,7 @@ import torch
 from experiments.encoders.embed import bbc, weights
 from torch import Tensor, nn
 
-from benchmarks import machine
-from benchmarks.record import RESULTS, Agreement, Row, finish, seconds
+from benchmarks.record import RESULTS, Agreement, Row, run_alone, seconds
 from benchmarks.timing import in_turns, quotient
 from conescope.capture import Prepared
 from conescope.capture.batch import ordered
@@ -115,14 +113,7 @@ def rows(size: str) -> list[Row]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the arms; return 1 if they disagree in value."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.profiles", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few texts: does the code run?")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where the JSON goes")
-    given = parser.parse_args(arguments)
-    path = given.output or (None if given.quick else RESULTS / "profiles.json")
-    hardware = machine.hardware()
-    found = rows("quick" if given.quick else "full")
-    return finish("python -m benchmarks.profiles", found, hardware, quick=given.quick, path=path)
+    return run_alone("profiles", __doc__ or "", rows, arguments)
 
 
 if __name__ == "__main__":

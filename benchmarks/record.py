@@ -5,8 +5,9 @@
 writes the tables of `results/*.json` into README.md.
 """
 
+import argparse
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -153,6 +154,18 @@ def finish(
     for sentence in record.disagreements:
         print(f"disagreement: {sentence}", file=sys.stderr)
     return 1 if record.disagreements else 0
+
+
+def run_alone(name: str, doc: str, rows: Callable[[str], list[Row]], arguments: Sequence[str] | None) -> int:
+    """Run a benchmark that has two sizes, "full" and "quick", and nothing else to choose; see `finish`."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=doc)
+    parser.add_argument("--quick", action="store_true", help="as little as shows that the code runs")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where the JSON goes")
+    given = parser.parse_args(arguments)
+    path = given.output or (None if given.quick else RESULTS / f"{name}.json")
+    hardware = machine.hardware()
+    found = rows("quick" if given.quick else "full")
+    return finish(f"python -m benchmarks.{name}", found, hardware, quick=given.quick, path=path)
 
 
 def show(record: Record) -> None:

@@ -6,19 +6,16 @@ One cloud of 64 points in 768 dimensions, and 64 classes of 16. The step is of M
 sentences of BBC News: forward, backward and AdamW. A full run writes results/regularizers.json.
 """
 
-import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from experiments.encoders.embed import bbc, weights
 from torch import Tensor, nn
 
-from benchmarks import machine
 from benchmarks.clouds import Law
-from benchmarks.record import RESULTS, Row, finish, seconds
+from benchmarks.record import RESULTS, Row, run_alone, seconds
 from benchmarks.timing import Timed, in_turns, quotient
 from conescope import losses
 
@@ -151,14 +148,7 @@ def _one_call(times: Timed) -> Timed:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the arms, which take turns."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.regularizers", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round: does the code run?")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="where the JSON goes")
-    given = parser.parse_args(arguments)
-    path = given.output or (None if given.quick else RESULTS / "regularizers.json")
-    hardware = machine.hardware()
-    found = rows("quick" if given.quick else "full")
-    return finish("python -m benchmarks.regularizers", found, hardware, quick=given.quick, path=path)
+    return run_alone("regularizers", __doc__ or "", rows, arguments)
 
 
 if __name__ == "__main__":
