@@ -95,9 +95,8 @@ def taken(
     owners = torch.tensor(numbers, device=states.device)
     size, length = states.shape[:2]
     if pooling == "cls":
-        return token_at(
-            states, torch.zeros_like(owners) if first is None else first.to(states.device)
-        ), owners
+        place = torch.zeros_like(owners) if first is None else first.to(states.device)
+        return token_at(states, place), owners
     if kept is None:
         kept = torch.ones(size, length, dtype=torch.bool, device=states.device)
     kept = kept.to(states.device)
