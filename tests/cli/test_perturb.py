@@ -94,7 +94,7 @@ def test_the_table_has_means_and_ranges_in_80_columns(run):
         (["--data", "texts.txt", "--noise", "pink"], "noise must be one of unit, matched; got 'pink'"),
         (["--data", "texts.txt", "--parts", "all"], "parts must be one of encoder weights, block weights"),
         (["--data", "texts.txt", "--pool", "sum"], "--pool must be one of"),
-        (["--data", "texts.txt", "--layer", "9"], "layer is -1 for the last or from 0 to 2, got 9"),
+        (["--data", "texts.txt", "--layer", "9"], "there is no layer 9; there are 0, 1, 2, or -1, -2"),
         (["--data", "texts.txt", "--stack", "decoder"], "there is no 'decoder'"),
         (["--data", "texts.txt", "--measures", "isoscore,beauty"], "there is no measure 'beauty'"),
     ],
