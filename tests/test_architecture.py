@@ -14,7 +14,7 @@ FLOORS = [
     ["measures", "losses", "transforms"],
     ["survey"],
     ["profile", "training", "dynamics"],
-    ["perturb"],
+    ["perturb", "ablation"],
     ["report"],
     ["cli"],
     ["__main__"],

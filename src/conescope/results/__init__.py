@@ -1,5 +1,14 @@
 """Results are values: frozen models that write and read themselves as JSON. Reports read nothing else."""
 
+from conescope.results.ablation import (
+    Ablation,
+    AblationArm,
+    AblationRun,
+    Choice,
+    FrontPoint,
+    PairedDifference,
+    Tried,
+)
 from conescope.results.advice import Advice, Candidate
 from conescope.results.attention import AttentionProfile, Correlation, Head
 from conescope.results.barcode import Barcode, SelectedBars
@@ -21,6 +30,9 @@ from conescope.results.profile import Layer, Profile, Rows
 from conescope.results.profiles import ComparedLayer, ProfileComparison
 
 __all__ = [
+    "Ablation",
+    "AblationArm",
+    "AblationRun",
     "Advice",
     "Arm",
     "AttentionProfile",
@@ -28,6 +40,7 @@ __all__ = [
     "Bars",
     "BiasDrift",
     "Candidate",
+    "Choice",
     "ComparedLayer",
     "ComparedValue",
     "Comparison",
@@ -36,11 +49,13 @@ __all__ = [
     "Event",
     "Finding",
     "FineTuning",
+    "FrontPoint",
     "Head",
     "Layer",
     "Map",
     "MeasuredValue",
     "Measurement",
+    "PairedDifference",
     "Perturbation",
     "PerturbedRun",
     "Predicted",
@@ -57,4 +72,5 @@ __all__ = [
     "TangentSite",
     "TangentStep",
     "Trajectory",
+    "Tried",
 ]
