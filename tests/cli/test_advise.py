@@ -38,7 +38,7 @@ def test_a_recommendation_comes_with_the_command_that_follows_it(run):
     assert (code, err) == (0, "")
     expected = advise("cone.npy", pairs="dev.tsv")
     assert f"\n{expected.recommended}: on held-out pairs" in out
-    assert "note: this candidate was chosen because" in out
+    assert "note: this candidate was chosen by its gain" in out
     command = re.search(r"^conescope (fix fit .*)$", out, re.MULTILINE)[1]
     assert max(len(line) for line in out.splitlines() if not line.startswith("conescope fix")) <= 80
     code, _, _ = run(*command.split())

@@ -5,13 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
+from scipy.stats import t as student
 
 from conescope._intervals import jackknife_interval
 from conescope.results import Advice, Candidate
 from conescope.survey import advise
-from conescope.survey.advise import _corrected, _p
+from conescope.survey.gains import Gain, candidates_of, corrected
 from conescope.survey.held_out import LabeledPoints, ScoredPairs, folds_of
 from conescope.survey.pairs import Pairs, as_pairs
+from conescope.survey.simplest import best_of, measured_against, simplest_of
+from conescope.survey.trials import Trials
+from conescope.transforms import Centering
 
 NAMES = ["nothing", "centering", "all-but-the-top 1", "whitening"]
 
@@ -40,9 +44,9 @@ def test_a_planted_cone_is_found_and_centering_helps():
     assert centering.outcome == "better"
     assert centering.p < 0.05
     assert centering.low > 0
-    assert found.recommended in NAMES[1:]
-    assert found.verdict.startswith(f"{found.recommended}: on held-out pairs the score changes by +")
-    assert any("chosen because it was the best on these data" in note for note in found.notes)
+    assert found.recommended == "centering"
+    assert found.verdict.startswith("centering: on held-out pairs the score changes by +")
+    assert any("chosen by its gain on these data" in note for note in found.notes)
     assert found.candidates[0].mean_cosine > 0.5 > centering.mean_cosine
     assert Advice.model_validate_json(found.to_json()) == found
     assert "better" in str(found)
@@ -145,7 +149,7 @@ def candidate(p, difference=0.1):
 
 
 def test_holm_by_hand():
-    found = _corrected([candidate(0.04), candidate(0.01), candidate(0.03, -0.1), candidate(None)])
+    found = corrected([candidate(0.04), candidate(0.01), candidate(0.03, -0.1), candidate(None)])
     assert [one.p for one in found] == [pytest.approx(0.09), pytest.approx(0.04), pytest.approx(0.09), None]
     assert [one.outcome for one in found] == ["within noise", "better", "within noise", "not known"]
 
@@ -153,13 +157,117 @@ def test_holm_by_hand():
 @settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
 def test_holm_lies_between_none_and_bonferroni(values):
-    for before, after in zip(values, _corrected([candidate(p) for p in values]), strict=True):
+    for before, after in zip(values, corrected([candidate(p) for p in values]), strict=True):
         assert before <= after.p <= min(len(set(values)) * before * len(values), 1) + 1e-12
 
 
 def test_p_values_by_table():
-    assert _p(2.262157, 1.0) == pytest.approx(0.05, abs=1e-6)  # Student's t with 9 degrees of freedom
-    assert (_p(0.0, 0.0), _p(0.1, 0.0)) == (1, 0)
+    assert Gain(0.3, 0.3).p() == pytest.approx(0.05)  # an interval that ends at 0
+    # quantiles of Student's t with 9 degrees of freedom: 2.262157, and 3.249836 for 99 %
+    assert Gain(3.249836, 2.262157).p() == pytest.approx(0.01, abs=1e-7)
+    assert Gain(0.5, 2.262157).interval(5) == pytest.approx((0.5 - 3.249836, 0.5 + 3.249836), abs=1e-6)
+    assert (Gain(0.0, 0.0).p(), Gain(0.1, 0.0).p()) == (1, 0)
+    assert Gain(0.1, None).interval() is None
+
+
+def test_where_centering_and_whitening_help_equally_centering_is_recommended():
+    """In a cone around isotropic points, whitening is centering and a scale, but for chance."""
+    bests = set()
+    for seed in range(3):
+        points, pairs = scored_pairs(seed=seed)
+        found = advise(cone(points), pairs=pairs)
+        assert [one.outcome for one in found.candidates[1:]] == ["better"] * 3
+        assert found.recommended == "centering"
+        centering, best = found.candidate("centering"), found.candidate(found.best)
+        assert best.score == max(one.score for one in found.candidates)
+        assert centering.to_best == pytest.approx(centering.score - best.score)
+        assert centering.to_best_low <= centering.to_best <= 0 <= centering.to_best_high
+        assert (best.to_best, best.to_best_low, best.to_best_high) == (0, 0, 0)
+        if found.best != "centering":
+            assert (
+                f"{found.best} has the highest score, but by {-centering.to_best:.4f} only" in found.verdict
+            )
+            assert "the simplest is preferred, since it takes fewer numbers from the data" in found.verdict
+        bests.add(found.best)
+    assert bests - {"centering"}  # or the highest score alone would have done
+
+
+def stretched(seed=0):
+    """Pairs hidden under noise that is strong in five of 16 directions: more than are ever taken away."""
+    points, pairs = scored_pairs(seed=seed)
+    noise = np.random.default_rng(1000 + seed).normal(size=(len(points), 5))
+    norms = np.linalg.norm(points, axis=1, keepdims=True) / 4
+    return np.hstack([points[:, :11], 10 * norms * noise]), pairs
+
+
+def test_where_only_whitening_helps_it_is_recommended():
+    points, pairs = stretched()
+    found = advise(points, pairs=pairs)
+    whitening, centering = found.candidate("whitening"), found.candidate("centering")
+    assert (found.recommended, found.best) == ("whitening", "whitening")
+    assert [one.outcome for one in found.candidates[1:]] == ["within noise", "within noise", "better"]
+    assert whitening.difference > 0.2
+    assert centering.to_best is None  # no gain over nothing, so it is not compared
+    assert "has the highest score" not in found.verdict
+
+
+def test_where_both_help_and_whitening_helps_more_it_is_recommended():
+    points, pairs = stretched()
+    found = advise(np.hstack([points[:, :11] + 6 * np.eye(11)[0], points[:, 11:] / 4]), pairs=pairs)
+    centering = found.candidate("centering")
+    assert centering.outcome == "better"
+    assert centering.to_best_high < 0
+    assert found.recommended == found.best == "whitening"
+
+
+def test_differences_to_the_best_by_the_jackknife_with_the_corrected_quantile():
+    """Three fixes, so two that the best is compared with: 2.5 % / 2 above the quantile of Student's t."""
+    generator = np.random.default_rng(0)
+    task = LabeledPoints(np.zeros(200, dtype=np.int64), folds_of(200, 5, 0))
+    hits = {
+        name: (generator.uniform(size=200) < share).astype(float)
+        for name, share in {"nothing": 0.2, "a": 0.5, "b": 0.9, "c": 0.2}.items()
+    }
+    fixes = {name: Centering() for name in "abc"}
+    trials = Trials(fixes, hits, {name: [(0.0, 0.0)] for name in hits})
+    found = candidates_of(trials, task, seed=4)
+    assert [one.outcome for one in found] == ["not known", "better", "better", "within noise"]
+    one = measured_against("b", found, trials, task, seed=4)[1]
+    low, high = jackknife_interval(lambda some: (hits["a"] - hits["b"])[some].mean(), 200, groups=10, seed=4)
+    half = (high - low) / 2 / student.ppf(0.975, 9) * student.ppf(1 - 0.025 / 2, 9)
+    expected = np.mean(hits["a"] - hits["b"])
+    assert one.to_best == pytest.approx(expected)
+    assert (one.to_best_low, one.to_best_high) == pytest.approx((expected - half, expected + half))
+
+
+def ranked(*rows):
+    return [
+        Candidate(
+            name=name,
+            kind="x",
+            settings={},
+            mean_cosine=0,
+            isoscore=0,
+            score=score,
+            outcome=outcome,
+            to_best_high=high,
+        )
+        for name, score, outcome, high in rows
+    ]
+
+
+def test_the_choice_by_hand():
+    rows = [
+        ("nothing", 0.5, "not known", None),
+        ("a", 0.8, "better", -0.01),
+        ("b", 0.85, "better", 0.0),
+        ("c", 0.9, "better", 0.0),
+        ("d", 0.95, "within noise", None),
+    ]
+    assert best_of(ranked(*rows)) == "c"  # d is higher, but may be chance
+    assert simplest_of(ranked(*rows)) == "b"
+    assert simplest_of(ranked(rows[0], rows[1], rows[3])) == "c"
+    assert (best_of(ranked(rows[0], rows[4])), simplest_of(ranked(rows[0], rows[4]))) == (None, None)
 
 
 def test_without_a_task_nothing_is_recommended():

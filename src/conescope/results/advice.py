@@ -12,7 +12,10 @@ class Candidate(BaseModel):
     """A fix that was tried: its score and geometry on held-out points, and its difference to "nothing".
 
     `low` and `high` are the ends of the 95 % interval of the difference, for this candidate alone; `p` is
-    corrected for the number of candidates, and the outcome follows from it.
+    corrected for the number of candidates, and the outcome follows from it. Candidates that are better than
+    nothing have `to_best`, their score less that of the best (0 for the best itself), with the ends of its
+    interval, corrected for the number of candidates: they are as good as the best unless `to_best_high` is
+    below 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -28,10 +31,17 @@ class Candidate(BaseModel):
     high: float | None = None
     p: float | None = None
     outcome: Change = "not known"
+    to_best: float | None = None
+    to_best_low: float | None = None
+    to_best_high: float | None = None
 
 
 class Advice(BaseModel):
-    """What was tried on n points in d dimensions, and the advice; `recommended` is None to leave it alone."""
+    """What was tried on n points in d dimensions, and the advice; `recommended` is None to leave it alone.
+
+    Else it is the simplest candidate that is as good, within noise, as `best`, the one with the highest score
+    of those that are better than nothing.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +53,8 @@ class Advice(BaseModel):
     examples: int  # scored on held-out data: pairs, or labeled points
     folds: int
     seed: int
-    candidates: tuple[Candidate, ...]  # the first is nothing
+    candidates: tuple[Candidate, ...]  # nothing first, then from the simplest on
+    best: str | None = None
     recommended: str | None
     verdict: str
     notes: tuple[str, ...] = ()

@@ -1,39 +1,25 @@
-"""Advice: does one of the usual fixes help here? Each is fitted on some points and tried on others.
+"""Advice: does one of the usual fixes help here, and is a simple one enough?
 
-Of several candidates the best one looks better than it is. So each difference to "nothing" is taken over the
-same held-out examples, with a delete-a-group jackknife, and p-values are corrected for their number by Holm's
-rule: the chance to recommend anything where all are as good as nothing is about 5 %.
-
-References: Holm (1979), A simple sequentially rejective multiple test procedure; Shao and Tu (1995), The
-Jackknife and Bootstrap, section 2.3.
+Each is fitted on some points and tried on others (`trials`), its gain over nothing is told from noise
+(`gains`), and of those that help the simplest that is as good as the best is recommended (`simplest`).
 """
 
-import math
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from conescope._intervals import jackknife_interval, student_quantile
 from conescope._types import Points
-from conescope.results.advice import Advice, Candidate, Change
+from conescope.results.advice import Advice
 from conescope.scale import read_points
 from conescope.survey.advice_text import NOT_TWICE, SHARED, verdict_of
-from conescope.survey.held_out import HeldOut, LabeledPoints, ScoredPairs, Unknown, Values, folds_of
+from conescope.survey.gains import candidates_of
+from conescope.survey.held_out import HeldOut, LabeledPoints, ScoredPairs, Unknown, folds_of
 from conescope.survey.inputs import Classes, Cloud, Where, as_labels, as_points
 from conescope.survey.pairs import Given, as_pairs
-
-if TYPE_CHECKING:
-    from conescope.transforms.affine import AffineFix
-
-NOTHING = "nothing"
-GROUPS = 10  # of the jackknife
-LEAST = 20  # examples, and points to fit on: the jackknife needs two a group
-LEVEL = 0.05  # chance of a false recommendation, at most about
-Stage = Callable[[str], None]
+from conescope.survey.simplest import best_of, measured_against, simplest_of
+from conescope.survey.trials import LEAST, Stage, tried
 
 
 def advise(
@@ -47,10 +33,12 @@ def advise(
     seed: int = 0,
     stage: Stage | None = None,
 ) -> Advice:
-    """Return which of some fixes helps on held-out data, or that none does.
+    """Return the simplest fix that helps on held-out data as much as the best does, or that none helps.
 
-    Candidates are `Centering`, `AllButTheTop` with one and with d / 100 directions, and `Whitening` with the
-    shrinkage "oas". They are scored by the cosines that they leave.
+    Candidates are, from the simplest on, `Centering`, `AllButTheTop` with one and with d / 100 directions,
+    and `Whitening` with the shrinkage "oas". They are scored by the cosines that they leave. A candidate
+    helps if its gain over nothing is beyond noise. It is as good as the best of those that help if the
+    interval of the difference, corrected for the number of candidates, includes zero.
 
     Args:
         points: of shape (n, d), or a file of them; all are held in memory.
@@ -83,8 +71,13 @@ def advise(
             raise ValueError(f"partners must have {cloud.shape[1]} dimensions, got {second.shape[1]}")
         cloud, others = torch.cat([cloud, second.to(cloud.dtype)]), len(second)
     held_out = _task(n, others, pairs, classes, folds, seed)
-    candidates, notes = _compared(cloud, held_out, folds, seed, stage or (lambda word: None))
-    recommended = _best(candidates)
+    trials = tried(cloud, held_out, folds, stage or (lambda word: None))
+    candidates = candidates_of(trials, held_out, seed)
+    best = best_of(candidates)
+    if best is not None:
+        candidates = measured_against(best, candidates, trials, held_out, seed)
+    recommended = simplest_of(candidates)
+    notes = [trials.note] if trials.note else []
     if isinstance(held_out, ScoredPairs) and _shares_points(held_out):
         notes.append(SHARED)
     if recommended is not None:
@@ -98,22 +91,11 @@ def advise(
         folds=folds,
         seed=seed,
         candidates=tuple(candidates),
+        best=best,
         recommended=recommended,
-        verdict=verdict_of(candidates, recommended, held_out.task, held_out.what),
+        verdict=verdict_of(candidates, best, recommended, held_out.task, held_out.what),
         notes=tuple(notes),
     )
-
-
-def fixes_for(d: int) -> "dict[str, AffineFix]":
-    """Return the candidates for points of d dimensions, not fitted."""
-    from conescope.transforms import AllButTheTop, Centering, Whitening
-
-    counts = sorted({1, max(round(d / 100), 1)}) if d > 1 else []
-    return {
-        "centering": Centering(),
-        **{f"all-but-the-top {count}": AllButTheTop(count) for count in counts},
-        "whitening": Whitening(shrinkage="oas"),
-    }
 
 
 def _read(
@@ -155,124 +137,6 @@ def _check_examples(count: int, folds: int, what: str) -> None:
     least = max(LEAST, 2 * folds)
     if count < least:
         raise ValueError(f"advice needs at least {least} {what} to tell help from noise, got {count}")
-
-
-def _compared(
-    cloud: Points, held_out: HeldOut, folds: int, seed: int, stage: Stage
-) -> tuple[list[Candidate], list[str]]:
-    """Return what came out of each candidate, nothing first, and notes."""
-    from conescope.scale.moments import moments
-
-    rows = cloud.float().numpy() if cloud.element_size() < 4 else cloud.numpy()
-    fixes = fixes_for(cloud.shape[1])
-    names = [NOTHING, *fixes]
-    outcomes = {name: np.empty(len(held_out.fold_of)) for name in names}
-    shapes: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    fewest = len(rows)
-    for fold in range(folds):
-        held = held_out.held(fold)
-        fewest = min(fewest, int((~held).sum()))
-        if fewest < LEAST:
-            raise ValueError(
-                f"the pairs that are held out leave {fewest} of {len(rows)} points to fit on, and {LEAST} "
-                "are needed; take more folds, or more points"
-            )
-        found = moments(torch.from_numpy(rows[~held]))
-        for name in names:
-            stage(f"{name}, part {fold + 1} of {folds}")
-            space = rows if name == NOTHING else fixes[name].fit_moments(found).transform(rows)
-            outcomes[name][held_out.fold_of == fold] = held_out.outcomes(space, fold)
-            shapes[name].append(_shape(torch.from_numpy(space[held])))
-    every = np.arange(len(held_out.fold_of))
-    tried = [
-        _candidate(name, fixes.get(name), outcomes, held_out, shapes[name], every, seed) for name in names
-    ]
-    few = (
-        f"whitening was fitted on {fewest} points of {cloud.shape[1]} dimensions, and rests on its shrinkage"
-    )
-    return _corrected(tried), [few] if fewest <= cloud.shape[1] else []
-
-
-def _candidate(
-    name: str,
-    fix: "AffineFix | None",
-    outcomes: dict[str, Values],
-    held_out: HeldOut,
-    shapes: list[tuple[float, float]],
-    every: NDArray[np.int64],
-    seed: int,
-) -> Candidate:
-    """Return a candidate with the p-value of its own."""
-    cosine, isoscore = (_known(float(np.mean(values))) for values in zip(*shapes, strict=True))
-    score = _known(held_out.score(outcomes[name], every))
-    bare = Candidate(
-        name=name,
-        kind="" if fix is None else fix.kind_name,
-        settings={} if fix is None else fix.get_params(),
-        mean_cosine=cosine,
-        isoscore=isoscore,
-        score=score,
-    )
-    if fix is None or score is None:
-        return bare
-
-    def gain(chosen: NDArray[np.int64]) -> float:
-        return held_out.score(outcomes[name], chosen) - held_out.score(outcomes[NOTHING], chosen)
-
-    difference, ends = gain(every), jackknife_interval(gain, len(every), groups=GROUPS, seed=seed)
-    if ends is None:
-        return bare.model_copy(update={"difference": _known(difference)})
-    error = (ends[1] - ends[0]) / 2 / student_quantile(GROUPS - 1)
-    return bare.model_copy(
-        update={"difference": difference, "low": ends[0], "high": ends[1], "p": _p(difference, error)}
-    )
-
-
-def _p(difference: float, error: float) -> float:
-    """Return the two-sided p-value of Student's t with the freedom of the jackknife."""
-    from scipy.special import stdtr
-
-    if difference == 0:
-        return 1.0
-    return 2 * float(stdtr(GROUPS - 1, -abs(difference) / error)) if error > 0 else 0.0
-
-
-def _corrected(candidates: list[Candidate]) -> list[Candidate]:
-    """Return the candidates with p-values corrected by Holm's rule, and what follows from them."""
-    known = sorted((one for one in candidates if one.p is not None), key=lambda one: one.p or 0.0)
-    tested = sum(one.kind != "" for one in candidates)  # also those without a value count as tried
-    corrected, so_far = {}, 0.0
-    for place, one in enumerate(known):
-        so_far = max(so_far, min((tested - place) * (one.p or 0.0), 1.0))
-        corrected[one.name] = so_far
-    return [
-        one
-        if one.name not in corrected
-        else one.model_copy(update={"p": corrected[one.name], "outcome": _change(one, corrected[one.name])})
-        for one in candidates
-    ]
-
-
-def _change(one: Candidate, p: float) -> Change:
-    if p >= LEVEL or one.difference is None:
-        return "within noise"
-    return "better" if one.difference > 0 else "worse"
-
-
-def _best(candidates: list[Candidate]) -> str | None:
-    better = [one for one in candidates if one.outcome == "better"]
-    return max(better, key=lambda one: one.score or 0.0).name if better else None
-
-
-def _shape(points: Points) -> tuple[float, float]:
-    from conescope.measures.cosine import mean_cosine
-    from conescope.measures.isoscore import isoscore
-
-    return float(mean_cosine(points)), float(isoscore(points))
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _shares_points(held_out: ScoredPairs) -> bool:
