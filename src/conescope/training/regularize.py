@@ -24,7 +24,7 @@ from transformers import Trainer
 from conescope.capture import LayerCapture, Pooling, backbone, layers_needed, pool
 from conescope.losses.wrapper import Loss, layers_of, observe_every
 from conescope.training.gradient_norms import gradient_norms
-from conescope.training.mean_loss import MeanLossTrainer
+from conescope.training.regularizer_state import StatefulTrainer
 
 Regularizer: TypeAlias = Loss
 
@@ -48,6 +48,7 @@ def regularize(
     A loss with `layers`, such as `conescope.losses.Layers`, gets a mapping from each of these layers to its
     pooled embeddings. A loss with `observe`, such as `conescope.losses.Balanced`, is told the norms of both
     gradients at the hidden states, over all micro-batches of a step, every so many steps as it asks for.
+    The state_dict of a loss is saved with the checkpoints and restored by `resume_from_checkpoint`.
 
     Args:
         trainer_class: `transformers.Trainer` or a subclass, transformers 4.46 or later.
@@ -73,10 +74,9 @@ def regularize(
     return type(f"Regularized{trainer_class.__name__}", (Regularized, trainer_class), settings)
 
 
-class Regularized(MeanLossTrainer):
+class Regularized(StatefulTrainer):
     """The part of a Trainer that `regularize` adds; its settings are the attributes of the subclass."""
 
-    regularizer: Loss
     layers: tuple[int, ...]
     pooling: Pooling
     gather: bool
