@@ -76,9 +76,13 @@ def isoscore_star_without(scatter: Covariance, basis: Float[Tensor, "d k"], *, z
     inner = basis.mT @ product
     trace = 1 - inner.trace() + 0 * unit
     of_square = square.square().sum() - 2 * product.square().sum() + inner.square().sum()
+    return isoscore_star_of(trace, of_square, len(scatter), zeta=zeta)
+
+
+def isoscore_star_of(trace: Scalar, square: Scalar, d: int, *, zeta: float = ZETA) -> Scalar:
+    """Return IsoScore* of d dimensions whose scatter C has this tr C and tr C^2."""
     kept = (1 - zeta) ** 2  # C* = (1 - zeta) C + zeta (tr C / d) I has the trace of C
-    d = len(scatter)
-    return isoscore_from_traces(trace, kept * of_square + (1 - kept) * trace.square() / d, d)
+    return isoscore_from_traces(trace, kept * square + (1 - kept) * trace.square() / d, d)
 
 
 def row_scatter(gradient: Float[Tensor, "o d"]) -> Covariance:

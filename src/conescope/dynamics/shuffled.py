@@ -50,12 +50,18 @@ def shuffle_sums(
     """Return the sums over these positions."""
     return ShuffleSums(
         len(inputs),
-        gradients.sum(dim=0, dtype=torch.float64),
-        gradients.square().sum(dtype=torch.float64),
-        inputs.sum(dim=0, dtype=torch.float64),
-        inputs.square().sum(dtype=torch.float64),
-        (inputs @ basis.to(inputs.dtype)).square().sum(dtype=torch.float64),
+        gradients.sum(dim=0).double(),
+        _square(gradients),
+        inputs.sum(dim=0).double(),
+        _square(inputs),
+        _square(inputs @ basis.to(inputs.dtype)),
     )
+
+
+def _square(rows: Float[Tensor, "n d"]) -> Scalar:
+    """Return the sum of squares: of a row in the type it has, over rows in float64."""
+    total: Scalar = torch.linalg.vector_norm(rows, dim=1).double().square().sum()
+    return total
 
 
 def shuffled_energy_from_sums(sums: ShuffleSums, basis: Float[Tensor, "d k"]) -> Scalar:

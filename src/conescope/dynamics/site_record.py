@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from conescope.dynamics.null_frames import NullFrames
 from conescope.dynamics.passing import Passed
 from conescope.dynamics.proxy import Proxy, Rank, fit_proxy
 from conescope.dynamics.sites import Site
@@ -44,10 +45,10 @@ class SiteRecord:
             self.sums = StepSums(passed.inputs.new_zeros(self.site.o, self.site.d))
         self.sums.add(passed, self.proxy)
 
-    def end(self, step: int, *, draws: int, seed: int) -> None:
+    def end(self, step: int, frames: NullFrames) -> None:
         """End the step: compare its gradient, if there is one, and forget it."""
         if self.sums is not None and self.proxy is not None:
-            found = controls(self.sums, self.proxy, step=step, draws=draws, seed=seed)
+            found = controls(self.sums, self.proxy, step=step, frames=frames)
             if isinstance(found, Skipped):
                 self.skipped.append(found.why)
             else:

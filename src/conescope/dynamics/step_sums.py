@@ -7,16 +7,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from conescope.dynamics.anisotropy_share import anisotropy_share_from_scatter
-from conescope.dynamics.energy import energy_from_gram
-from conescope.dynamics.frames import generator_for, normal_frames, random_frames
+from conescope.dynamics.anisotropy_share import isoscore_star_of
 from conescope.dynamics.gradient_energy import compared
+from conescope.dynamics.null_energies import evenness_without, form_of, null_energies, squared
+from conescope.dynamics.null_frames import NullFrames
 from conescope.dynamics.passing import Passed
 from conescope.dynamics.proxy import Proxy
 from conescope.dynamics.shuffled import ShuffleSums, shuffle_sums, shuffled_energy_from_sums
 from conescope.results.dynamics import TangentStep
-
-AT_ONCE = 1 << 22  # numbers of the frames that are held at a time
 
 
 @dataclass
@@ -42,49 +40,40 @@ class Skipped(NamedTuple):
     why: str  # "zero" or "not finite"
 
 
-def controls(sums: StepSums, proxy: Proxy, *, step: int, draws: int, seed: int) -> TangentStep | Skipped:
+def controls(sums: StepSums, proxy: Proxy, *, step: int, frames: NullFrames) -> TangentStep | Skipped:
     """Return the energy of a step's gradient in the tangent proxy, with every null beside it."""
-    gradient = sums.gradient.double()
-    largest = gradient.abs().amax()
+    largest = sums.gradient.abs().amax()
     if not torch.isfinite(largest):
         return Skipped("not finite")
     if largest == 0 or sums.shuffle is None:
         return Skipped("zero")
-    gradient = gradient / largest  # no square over- or underflows, and no share changes
-    gram = gradient.T @ gradient
-    mean = gradient.mean(dim=0)
-    scatter = gram - len(gradient) * torch.outer(mean, mean)
-    d, k = proxy.tangent.shape
-    generator = generator_for(seed, gradient.device)
-    normals, random, evenness = [], [], []
-    held = max(AT_ONCE // (d * k), 1)
-    for first in range(0, draws, held):
-        count = min(held, draws - first)
-        frames = normal_frames(proxy.tangent, count, generator=generator)
-        normals.append(energy_from_gram(gram, frames))
-        share = anisotropy_share_from_scatter(scatter, proxy.tangent, frames)
-        evenness.append(share.normals)
-        random.append(energy_from_gram(gram, random_frames(d, k, count, generator=generator)))
-    found = compared(energy_from_gram(gram, proxy.tangent), torch.cat(normals))
+    gradient = sums.gradient / largest  # no square over- or underflows, and no share changes
+    form = form_of(gradient, proxy.tangent)
+    nulls, tangent = null_energies(form, frames), form.tangent()
+    found = compared((tangent.whole[0] / form.total).clamp(0, 1), nulls.normals)
+    others = torch.cat([proxy.following, proxy.uncentered], dim=1).to(gradient.dtype)
+    inside = gradient @ others
+    following, uncentered = (squared(part[None]) for part in inside.tensor_split(2, dim=1))
     shuffled = shuffled_energy_from_sums(sums.shuffle, proxy.tangent)
     variance = sums.shuffle.inside_square / sums.shuffle.input_square
-    without = torch.cat(evenness).mean()
+    whole = isoscore_star_of(form.trace / form.trace, form.square / form.trace.square(), len(proxy.tangent))
+    share, without = evenness_without(form, tangent)[0], nulls.evenness.mean()
     return TangentStep(
         step=step,
         energy=float(found.energy),
         normal=float(found.normals.mean()),
         ratio=_number(found.ratio),
         p=float(found.p),
-        random=float(torch.cat(random).mean()),
-        following=float(energy_from_gram(gram, proxy.following)),
-        uncentered=float(energy_from_gram(gram, proxy.uncentered)),
+        random=float(nulls.random.mean()),
+        following=float(following / form.total),
+        uncentered=float(uncentered / form.total),
         shuffled=_number(shuffled),
         variance_share=_number(variance),
         excess=_number(found.energy / variance),
-        isoscore_star=_number(share.whole),
-        isoscore_star_without=_number(share.without),
+        isoscore_star=_number(whole),
+        isoscore_star_without=_number(share),
         isoscore_star_without_normal=_number(without),
-        delta=_number(share.without - without),
+        delta=_number(share - without),
     )
 
 

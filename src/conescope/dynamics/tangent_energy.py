@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from conescope.capture import unwrapped
 from conescope.dynamics.energy import check_rank
 from conescope.dynamics.gradient_energy import DRAWS
+from conescope.dynamics.null_frames import NullFrames
 from conescope.dynamics.passing import Passed, Passing
 from conescope.dynamics.proxy import Proxy, Rank
 from conescope.dynamics.site_record import SiteRecord
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 FIT_STEPS = 300  # of a training whose length is not told
-PRIMES = 1_000_003, 7_919  # so that steps and sites draw other frames
+PRIME = 1_000_003  # so that steps draw other frames
 
 
 class TangentEnergy:
@@ -184,9 +185,9 @@ class TangentEnergy:
 
     @torch.no_grad()
     def _end(self) -> None:
-        for number, record in enumerate(self.records):
-            seed = self.seed + PRIMES[0] * self.steps_seen + PRIMES[1] * number
-            record.end(self.steps_seen, draws=self.draws, seed=seed)
+        frames = NullFrames(self.draws, self.seed + PRIME * self.steps_seen)
+        for record in self.records:
+            record.end(self.steps_seen, frames)
         self.steps_seen += 1
         if not self._given and self.steps_seen == self.fit_steps:
             for record in self.records:
