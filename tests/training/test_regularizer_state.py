@@ -18,7 +18,14 @@ from conescope.losses import (
 )
 from conescope.training import regularize
 from conescope.training.regularizer_state import load_state, save_state
+from conescope.training.single_run import _numpy_states_allowed
 from tests.samples import models
+
+
+@pytest.fixture(autouse=True)
+def old_trainers_can_read_their_own_checkpoints():
+    with _numpy_states_allowed():
+        yield
 
 
 def stateful():
