@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from conescope.ablation.quantities import steps_to_reach
+from conescope.ablation.quantities import score_curve
 from conescope.ablation.statistics import front, holm, paired_differences, verdict
 from tests.ablation.made import SCORE, arm, run
 
@@ -86,8 +86,8 @@ def test_every_quantity_by_hand():
         "accuracy": ("task", "higher", 0.8, 0.8),
         "nll": ("calibration", "lower", 0.5, 0.4),
         "ece": ("calibration", "lower", 0.1, 0.15),
-        # 0.5 is reached by 0.6 q / 4 and by 0.7 q / 4 at q = 4 and 3
-        "steps_to_reach": ("convergence", "lower", 40, 35),
+        # 0.5 on the lines 0.15 q and 0.175 q, a quarter q each 10 steps
+        "steps_to_reach": ("convergence", "lower", 40, (10 * 0.5 / 0.15 + 10 * 0.5 / 0.175) / 2),
         f"{SCORE}_gap": ("generalization", "lower", 0.2, 0.2),
         "nll_gap": ("generalization", "lower", 0.3, 0.2),
         "anisotropy_1": ("geometry", "lower", 0.3, 0.15),
@@ -135,6 +135,8 @@ def test_the_same_difference_in_all_seeds_is_no_certainty():
     one = of(found, "t", SCORE)
     assert one.difference == pytest.approx(0.1)
     assert (one.p, one.low, one.verdict) == (None, None, "not known")
+    rounding = of(found, "t", f"{SCORE}_gap")  # 0.2 in all runs, up to rounding
+    assert (rounding.difference, rounding.p, rounding.verdict) == (0.0, 1.0, "unchanged within noise")
     none = of(found, "t", "accuracy")  # no seed differs at all
     assert (none.p, none.low, none.high, none.verdict) == (1.0, 0.0, 0.0, "unchanged within noise")
 
@@ -145,19 +147,22 @@ def test_untested_arms_are_not_corrected_for():
     assert one.adjusted_p == one.p
 
 
-def test_steps_to_reach():
-    curve = run("t", 0, score=0.8)  # 0.2, 0.4, 0.6, 0.8 at 10, 20, 30, 40
-    assert [steps_to_reach(curve, SCORE, target) for target in (0.0, 0.2, 0.41, 0.8)] == [10, 10, 30, 40]
-    assert math.isnan(steps_to_reach(curve, SCORE, 0.81))
-    # the score of the trained model counts at the last step even if the curve has no row there
-    assert steps_to_reach(run("t", 0, score=0.8, curve=()), SCORE, 0.5) == 40
+def test_the_score_of_the_trained_model_ends_the_curve():
+    steps, values = zip(*score_curve(run("t", 0, score=0.8), SCORE), strict=True)
+    assert steps == (10, 20, 30, 40)
+    assert values == pytest.approx((0.2, 0.4, 0.6, 0.8))
+    short = run("t", 0, score=0.8, curve=({"step": 10.0, SCORE: 0.1},))
+    assert score_curve(short, SCORE) == [(10, 0.1), (40, 0.8)]
+    assert score_curve(short, "beauty") == []
 
 
 def test_an_arm_that_never_reaches_the_target_is_not_judged_on_the_seeds_where_it_does():
     found = paired_differences([PLAIN, arm("t", [0.9, 0.9, 0.1, 0.95, 0.9])], SCORE)
     one = of(found, "t", "steps_to_reach")
     assert (one.seeds, one.p, one.verdict) == (4, None, "not known")
-    assert (one.plain, one.treated) == (40, 30)  # 0.9 x 3/4 = 0.675 is the first above
+    targets = [(0.50, 0.9), (0.53, 0.9), (0.52, 0.95), (0.49, 0.9)]
+    steps = [40 * target / score for target, score in targets]  # all lines start at 0
+    assert (one.plain, one.treated) == pytest.approx((40, np.mean(steps)))
     never = paired_differences([PLAIN, arm("t", [0.1] * 5)], SCORE)
     assert [each for each in never if each.name == "steps_to_reach"] == []
 
@@ -175,11 +180,18 @@ def test_front_by_its_definition():
     points = front(arms, SCORE)
     assert [point.arm for point in points] == [each.name for each in arms]
     for point in points:
-        beaten = any(o.score > point.score and o.anisotropy < point.anisotropy for o in points)
+        beaten = any(
+            o.score >= point.score
+            and o.anisotropy <= point.anisotropy
+            and (o.score, o.anisotropy) != (point.score, point.anisotropy)
+            for o in points
+        )
         assert point.on_front is not beaten
     on = {point.arm for point in points if point.on_front}
     assert {"up", "round", "costly"} <= on
     assert "dominated" not in on
+    tie = front([arm("none", [0.5]), arm("as good", [0.5], [0.1]), arm("twin", [0.5], [0.1])], SCORE)
+    assert [point.on_front for point in tie] == [False, True, True]
     assert points[0].score == pytest.approx(np.mean(scores(PLAIN)))
     assert points[0].score_error == pytest.approx(stats.sem(scores(PLAIN)))
     assert points[0].anisotropy_error == pytest.approx(stats.sem([0.3, 0.31, 0.32, 0.33, 0.34]))

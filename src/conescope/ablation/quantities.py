@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
+from conescope.ablation.convergence import steps_to_reach
 from conescope.measures import MEASURES
 from conescope.results import AblationRun
 
@@ -68,25 +69,20 @@ def score_curve(run: AblationRun, score: str) -> list[tuple[float, float]]:
     return sorted(known.items())
 
 
-def steps_to_reach(run: AblationRun, score: str, target: float) -> float:
-    """Return the first evaluated step with a score of at least `target`, or nan if there is none."""
-    return next((step for step, value in score_curve(run, score) if value >= target), math.nan)
-
-
 def _convergence(pairs: Pairs, score: str) -> Values:
     """Return the steps until each run reaches what plain training of its seed ends with."""
-    scored = [
-        (plain, treated) for plain, treated in pairs if math.isfinite(plain.scores.get(score, math.nan))
-    ]
-    steps = [
-        (
-            steps_to_reach(plain, score, plain.scores[score]),
-            steps_to_reach(treated, score, plain.scores[score]),
-        )
-        for plain, treated in scored
-    ]
+    steps = []
+    for plain, treated in pairs:
+        target = plain.scores.get(score, math.nan)
+        if math.isfinite(target):
+            steps.append((_needed(plain, score, target), _needed(treated, score, target)))
     reached = _finite(steps)
     return Values("steps_to_reach", "convergence", "lower", reached, chosen=len(reached) < len(steps))
+
+
+def _needed(run: AblationRun, score: str, target: float) -> float:
+    found = steps_to_reach(score_curve(run, score), target)
+    return math.nan if found is None else found
 
 
 def _read(pairs: Pairs, name: str, kind: Kind, better: Better, of: Callable[[AblationRun], float]) -> Values:

@@ -57,9 +57,9 @@ def paired_differences(arms: Sequence[AblationArm], main_score: str) -> tuple[Pa
 def front(arms: Sequence[AblationArm], main_score: str, *, measure: str = HEADLINE) -> tuple[FrontPoint, ...]:
     """Return where each arm stands: mean score and mean anisotropy over the seeds that all arms share.
 
-    An arm is on the front if no other has both a higher mean score and a lower mean anisotropy. Standard
-    errors are over seeds, None with one. An arm without runs, or with an undefined value, has no point;
-    arms that share no seed can not be compared, and the front is empty.
+    An arm is on the front if no other is better in one of the two without being worse in the other.
+    Standard errors are over seeds, None with one. An arm without runs, or with an undefined value, has
+    no point; arms that share no seed can not be compared, and the front is empty.
     """
     begun = [arm for arm in arms if arm.runs]
     shared = set.intersection(*({run.seed for run in arm.runs} for arm in begun)) if begun else set()
@@ -78,7 +78,10 @@ def front(arms: Sequence[AblationArm], main_score: str, *, measure: str = HEADLI
             score_error=_error(scores),
             anisotropy=value,
             anisotropy_error=_error(values),
-            on_front=not any(other > score and lower < value for other, lower in means),
+            on_front=not any(
+                other >= score and lower <= value and (other, lower) != (score, value)
+                for other, lower in means
+            ),
         )
         for (name, scores, values), (score, value) in zip(placed, means, strict=True)
     )
@@ -116,8 +119,9 @@ def _error(values: Sequence[float]) -> float | None:
 def _difference(arm: str, quantity: Values) -> PairedDifference:
     """Return the difference with its own interval and p; the adjusted ones are filled in over all arms."""
     before, after = zip(*quantity.pairs, strict=True)
-    changes = [b - a for a, b in quantity.pairs]
-    interval, p = (None, None) if quantity.chosen else _student(changes, max(map(abs, (*before, *after))))
+    scale = max(map(abs, (*before, *after)))
+    changes = [0.0 if abs(b - a) <= SAME * scale else b - a for a, b in quantity.pairs]
+    interval, p = (None, None) if quantity.chosen else _student(changes, scale)
     return PairedDifference(
         arm=arm,
         name=quantity.name,

@@ -57,10 +57,12 @@ def _none_helps(task: dict[str, PairedDifference], front: Sequence[FrontPoint]) 
             f"Leave this model alone: {reason}no arm improves the task, or lowers centered anisotropy "
             "without harm to the task, beyond noise."
         )
-    ahead = [p.arm for p in front if p.score > plain.score and p.anisotropy < plain.anisotropy]
+    ahead = [
+        p.arm for p in front if p.score >= plain.score and p.anisotropy <= plain.anisotropy and p != plain
+    ]
     return (
         f"No arm is better than plain training beyond noise. {', '.join(ahead)} "
-        f"{'are' if len(ahead) > 1 else 'is'} ahead of it on average in both task and isotropy: "
+        f"{'are' if len(ahead) > 1 else 'is'} ahead of it on average in task and isotropy: "
         "more seeds would tell."
     )
 
