@@ -1,0 +1,142 @@
+"""Every regularizer on every task: does one lower anisotropy without costing the score?
+
+    python -m experiments.ablation.run STUDY --data FOLDER --runs FOLDER
+
+FOLDER of the data holds cola/, mrpc/ and rte/, each with train.tsv and dev.tsv. FOLDER of the runs takes
+what each run leaves; the same call again goes on where it was. `STUDIES` says what there is. Weights are
+chosen once, on a split of the training data of `cola-low`, with a seed that no reported run has; the other
+studies take them as they are, so they also show whether one setting travels.
+"""
+
+import argparse
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from experiments.ablation.tasks import TASKS, few
+from experiments.encoders.embed import weights
+
+from conescope.ablation import Plan, ablate, parse_arm
+from conescope.ablation.arms import ArmSpec
+from conescope.results import Ablation
+from conescope.training.recipe import Recipe
+
+SELECTION_SEED = 100
+GRID = (0.003, 0.03, 0.3, 3.0)
+TUNED_ON = "cola-low"
+PUBLISHED = ("persistent-entropy:weight=1", "persistent-entropy:selection=None;weight=1")
+CHOSEN = (  # their weights are chosen
+    "persistent-entropy:selection=None;sphere=true",
+    "iso-score",
+    "cosine",
+    "koleo",
+    "variance-covariance",
+    "sliced-gaussian",
+    "spectral-entropy",
+    "uniformity",
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A model on a task."""
+
+    task: str
+    model: str = "minilm"
+    examples: int | None = None  # to train on; None is all
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    max_length: int = 128
+    batch_size: int = 64
+
+
+STUDIES = {
+    "cola-low": Study("cola", examples=2000),
+    "mrpc-low": Study("mrpc", examples=1000),
+    "bbc-low": Study("bbc", examples=2000),
+    "rte": Study("rte"),
+    "mrpc": Study("mrpc"),
+    "cola": Study("cola"),
+    "bbc": Study("bbc"),
+    "mpnet-cola-low": Study("cola", "mpnet", 2000, (0, 1, 2)),
+    "mpnet-mrpc-low": Study("mrpc", "mpnet", 1000, (0, 1, 2)),
+}
+
+
+def plan(name: str, data: Path, runs: Path) -> Plan:
+    """Return the plan of a study; all but the first need the weights that it chose."""
+    study = STUDIES[name]
+    task = TASKS[study.task](data)
+    train = task.train if study.examples is None else few(task.train, study.examples)
+    arms = [parse_arm(text) for text in (*PUBLISHED, *CHOSEN)]
+    if name != TUNED_ON:
+        arms = [arm if arm.fixed else arm.with_weight(chosen(runs)[arm.name]) for arm in arms]
+    return Plan(
+        title=f"{study.model} on {name.removeprefix('mpnet-')}",
+        recipe=Recipe(
+            model=weights(study.model, runs),
+            epochs=3,
+            lr=1e-4,
+            batch_size=study.batch_size,
+            max_length=study.max_length,
+        ),
+        train=train,
+        dev=task.dev,
+        classes=task.classes,
+        arms=(ArmSpec(), *arms),
+        seeds=study.seeds,
+        weights="auto",
+        grid=GRID,
+        selection_seeds=(SELECTION_SEED,),
+        curve_every=0.5,
+        keep_embeddings=False,
+    )
+
+
+def chosen(runs: Path) -> dict[str, float]:
+    """Return the weights that were chosen on the training data of the first study."""
+    path = runs / TUNED_ON / "ablation.json"
+    if not path.is_file():
+        raise SystemExit(f"{path} is not there; run {TUNED_ON} first, which chooses the weights")
+    found = Ablation.model_validate(json.loads(path.read_text()))
+    return {choice.arm: choice.weight for choice in found.choices}
+
+
+class Teller:
+    """Prints a line at the start and the end of each run."""
+
+    def __init__(self) -> None:
+        self.last: tuple[str, int] | None = None
+
+    def __call__(self, arm: str, seed: int, step: int, steps: int, loss: float) -> None:
+        if (arm, seed) != self.last or step == steps:
+            self.last = arm, seed
+            print(f"{time.strftime('%H:%M:%S')} {arm}, seed {seed}: {step} of {steps}", flush=True)
+
+
+def main() -> None:
+    """Run the studies that the command line names."""
+    asked = argparse.ArgumentParser(description="Every regularizer on every task, paired by seed.")
+    asked.add_argument("studies", nargs="+", choices=list(STUDIES), metavar="STUDY")
+    asked.add_argument("--data", type=Path, required=True, metavar="FOLDER")
+    asked.add_argument("--runs", type=Path, required=True, metavar="FOLDER")
+    wanted = asked.parse_args()
+    os.environ["HF_HUB_OFFLINE"] = "1"  # the weights are here; never ask a hub
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    wanted.runs.mkdir(parents=True, exist_ok=True)
+    for name in wanted.studies:
+        began = time.perf_counter()
+        command = f"python -m experiments.ablation.run {name} --data FOLDER --runs FOLDER"
+        found = ablate(
+            plan(name, wanted.data, wanted.runs), wanted.runs / name, command=command, progress=Teller()
+        )
+        print(f"{name}: {(time.perf_counter() - began) / 60:.0f} minutes. {found.verdict}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
