@@ -3,8 +3,8 @@
     python -m experiments.bernas2026.run --wikitext FOLDER --cola FOLDER --folder OUT
 
 Each run is kept as OUT/<model>-<seed>.json, so the same command goes on where it was; a run that was stopped
-begins anew. With all twelve there, results.json and table.md beside this file are written. `--quick` does all of
-it in miniature, and writes them into OUT.
+begins anew. With all twelve there, results.json and table.md beside this file are written. `--quick` does all
+of it in miniature, and writes them into OUT.
 """
 
 import argparse

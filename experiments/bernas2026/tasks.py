@@ -12,6 +12,7 @@ from experiments.bernas2026.corpus import byte_level, cola, masked, order, seque
 NAMES = ("decoder", "encoder", "minilm", "smollm2")
 COLA_TOKENS = 64  # of the longest sentence that is not cut
 HELD_OUT = 64  # sequences of the validation
+FEW = 200  # lines or sentences of a quick run
 
 
 class Size(NamedTuple):
@@ -44,7 +45,7 @@ PLANS = {
     "minilm": Plan(120, 4, 32, COLA_TOKENS, 1e-4, 48),
     "smollm2": Plan(48, 3, 8, 64, 5e-5, 72),
 }
-QUICK = Size(hidden=16, layers=3, heads=2, types=300), Plan(20, 2, 4, 16, 1e-3)
+QUICK = Size(hidden=16, layers=3, heads=2, types=300), Plan(16, 2, 4, 16, 1e-3)
 
 
 @dataclass
@@ -67,6 +68,8 @@ def task_of(name, *, texts, sentences, root, quick):
     if name == "minilm":
         return _classifier(plan, texts, sentences, root, size if quick else None)
     file, lines, held_out = wikitext(texts)
+    if quick:
+        lines, held_out = lines[:FEW], held_out[:FEW]
     if name == "smollm2" and not quick:
         tokenizer = models.tokenizer_of(name, root)
         end = tokenizer.eos_token_id
@@ -130,7 +133,8 @@ def _classifier(plan, texts, sentences, root, size):
     train, labels = cola(sentences, "train")
     held_out, held_labels = cola(sentences, "dev")
     if size:  # a quick run does without the files of a model
-        trained = byte_level(wikitext(texts)[1], size.types)
+        held_out, held_labels = held_out[:FEW], held_labels[:FEW]
+        trained = byte_level(wikitext(texts)[1][:FEW], size.types)
         trained.enable_padding(pad_id=0, pad_token="<pad>")
         trained.enable_truncation(plan.length)
 

@@ -133,7 +133,7 @@ def _validated(model, task):
 
 
 def _frequency(model, task):
-    """Return both rank correlations with log count, of the contextual vectors of the middle and last layer."""
+    """Return both rank correlations with log count, for the vectors of the middle and the last layer."""
     if task.frequency is None:
         return None
     rows, counts = task.frequency
