@@ -7,7 +7,8 @@ at every percentage. Without noise there is one run, since repeats of it would n
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from conescope.capture import unwrapped
 from conescope.capture.opening import Modality, open_model, prepare
 from conescope.measures import MEASURES
 from conescope.perturb.bench import Bench, dose, one_layer
+from conescope.perturb.given_dose import told
 from conescope.perturb.keeping import finish
 from conescope.perturb.noise import Noise
 from conescope.perturb.perturbed import check_perturbing
@@ -24,6 +26,9 @@ from conescope.profile.running import Advance, device_of, evaluating, layers_of
 from conescope.profile.settings import PointsOf, Settings
 from conescope.results.perturbation import Perturbation
 from conescope.survey.rows import chosen
+
+if TYPE_CHECKING:
+    from conescope.perturb.task import Budget, Task
 
 PERCENTS = (0, 0.5, 1, 2, 3, 5, 10, 20, 50, 100)
 DEFAULT_MEASURES = (
@@ -61,6 +66,8 @@ def study(
     sample: int = 2048,
     path: str | Path | None = None,
     title: str | None = None,
+    tasks: "Sequence[Task]" = (),
+    budget: "Budget | None" = None,
     advance: Advance | None = None,
     stage: Callable[[str], None] | None = None,
 ) -> Perturbation:
@@ -91,7 +98,12 @@ def study(
         path: a folder that keeps each run as soon as it is done. A study that was stopped goes on there: runs
             of the same model, inputs and settings are not run again. It also gets perturbation.json.
         title: of the result; None for the name of the model.
-        advance: is called with how many inputs are done, over all runs, and how many there are.
+        tasks: on which the model of every run is fine-tuned, and scored; see `conescope.perturb.read_task`.
+            The seed of a repeat is that of its fine-tuning, too. Without noise there is one fine-tuning a
+            repeat. Each score is kept in `path`, and a stopped fine-tuning goes on from its last checkpoint.
+        budget: of each fine-tuning; None is `conescope.perturb.Budget()`.
+        advance: is called with how many inputs are done, over all runs, and how many there are; then with
+            steps of fine-tuning, over all of them.
         stage: is called with what is run next.
 
     Raises:
@@ -106,6 +118,9 @@ def study(
         raise ValueError(
             f"a study has a percentage and a repeat at least, got {len(levels)} and {repeats}; give more"
         )
+    named = [task.name for task in tasks]
+    if len(set(named)) < len(named):
+        raise ValueError(f"every task needs a name of its own, got {', '.join(named)}; rename one")
     settings = Settings(pooling, special_tokens, batch_size, sample, seed)
     rows = chosen(_installed() if measures is None else measures, labels=False, partners=False)
     opened = open_model(model)
@@ -113,6 +128,14 @@ def study(
     tower = unwrapped(tower)
     where = torch.device(device) if device is not None else device_of(tower)
     folder = None if path is None else Path(path)
+    if tasks and prepared.modality != "text":
+        raise ValueError(f"tasks are of text, but the inputs are {prepared.modality}; leave the tasks out")
+    scorer = None
+    if tasks:
+        from conescope.perturb.scoring import scoring
+        from conescope.perturb.task import Budget
+
+        scorer = scoring(tower, processor, opened.source, parts, layer_norm, noise, where)
     with evaluating(tower, where):
         weights = chosen_weights(tower, parts, layer_norm=layer_norm)
         found = one_layer(layers_of(tower, prepared, where, None), layer, stack)
@@ -140,6 +163,15 @@ def study(
     )
     if folder is not None:
         finish(folder, result)
+    if scorer is None:
+        return result
+    with TemporaryDirectory() as elsewhere:
+        place = Path(elsewhere) if folder is None else folder
+        scored = scorer.scored(tasks, budget or Budget(), place, runs, repeats, seed, advance, stage)
+    said = [note for task in scored for note in told(task)]
+    result = result.model_copy(update={"tasks": scored, "notes": (*result.notes, *said)})
+    if folder is not None:
+        finish(folder, result)
     return result
 
 
@@ -149,13 +181,13 @@ def _installed() -> list[str]:
 
 
 def _notes(layer_norm: bool, noise: Noise) -> tuple[str, ...]:
-    told = [
+    lines = [
         "this is one model at several doses of noise: a measure and a score that both follow the dose "
         "correlate, which tells nothing of other models"
     ]
     if layer_norm and noise == "matched":
-        told.append(
+        lines.append(
             "weights of normalizations that are all the same have no spread, so that matched noise shrinks "
             "them; leave them out (layer_norm=False, --no-layer-norm) to perturb matrices alone"
         )
-    return tuple(told)
+    return tuple(lines)

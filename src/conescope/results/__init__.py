@@ -24,10 +24,11 @@ from conescope.results.dynamics import (
 )
 from conescope.results.finetuning import Arm, Bars, Difference, FineTuning, Map, Run, Snapshot
 from conescope.results.measurement import Finding, MeasuredValue, Measurement
-from conescope.results.perturbation import Perturbation, PerturbedRun, Response
+from conescope.results.perturbation import Perturbation, PerturbedRun
 from conescope.results.prediction import Predicted, Prediction
 from conescope.results.profile import Layer, Profile, Rows
 from conescope.results.profiles import ComparedLayer, ProfileComparison
+from conescope.results.scored_task import Response, ScoredTask, TaskRun
 
 __all__ = [
     "Ablation",
@@ -65,12 +66,14 @@ __all__ = [
     "Response",
     "Rows",
     "Run",
+    "ScoredTask",
     "SelectedBars",
     "Snapshot",
     "TangentPhase",
     "TangentResult",
     "TangentSite",
     "TangentStep",
+    "TaskRun",
     "Trajectory",
     "Tried",
 ]

@@ -1,11 +1,11 @@
 """How the measures of a model answer to noise in its weights."""
 
-from statistics import fmean
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from conescope.results.measurement import Measurement
+from conescope.results.scored_task import Response, ScoredTask, response_of
 
 
 class PerturbedRun(BaseModel):
@@ -24,29 +24,13 @@ class PerturbedRun(BaseModel):
     measurement: Measurement
 
 
-class Response(BaseModel):
-    """A measure at one percentage: mean, least and greatest value over the repeats in which it is defined.
-
-    Without any the three are None, and `note` says why.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    percent: float
-    defined: int
-    repeats: int
-    mean: float | None
-    low: float | None
-    high: float | None
-    note: str = ""
-
-
 class Perturbation(BaseModel):
     """The measures of one layer of a model, at several percentages of noise in its weights.
 
     `tensors` and `weights` are how many weights got noise, and numbers in them; `spread` is the median
     standard deviation of the weights that are matrices, None where none is. `noise` is "unit", of standard
-    deviation 1, or "matched", of that of each weight. Without noise there is one run.
+    deviation 1, or "matched", of that of each weight. Without noise there is one run. `tasks` holds the
+    scores of the models after fine-tuning, if there was any.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,6 +55,7 @@ class Perturbation(BaseModel):
     seed: int
     runs: tuple[PerturbedRun, ...]
     notes: tuple[str, ...] = ()
+    tasks: tuple[ScoredTask, ...] = ()
 
     def percents(self) -> tuple[float, ...]:
         """Return the percentages in rising order."""
@@ -98,16 +83,7 @@ class Perturbation(BaseModel):
         if not found:
             there = ", ".join(f"{one:g}" for one in self.percents())
             raise KeyError(f"there is no run at {percent:g} percent; there are {there}")
-        values = [each.value for each in found if each.value is not None]
-        return Response(
-            percent=percent,
-            defined=len(values),
-            repeats=len(found),
-            mean=fmean(values) if values else None,
-            low=min(values, default=None),
-            high=max(values, default=None),
-            note="" if values else found[0].note,
-        )
+        return response_of(percent, [each.value for each in found], found[0].note)
 
     def to_json(self) -> str:
         """Return the result as JSON, which `Perturbation.model_validate_json` reads back."""
@@ -119,12 +95,5 @@ class Perturbation(BaseModel):
         ]
         for name in self.names():
             lines.append(name)
-            lines += [
-                f"{each.percent:>8g} %  {_number(each.mean)}  [{_number(each.low)}, {_number(each.high)}]"
-                for each in self.responses(name)
-            ]
-        return "\n".join([*lines, *self.notes])
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+            lines += map(str, self.responses(name))
+        return "\n".join([*lines, *map(str, self.tasks), *self.notes])
