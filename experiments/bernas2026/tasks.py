@@ -12,7 +12,7 @@ from experiments.bernas2026.corpus import byte_level, cola, masked, order, seque
 NAMES = ("decoder", "encoder", "minilm", "smollm2")
 COLA_TOKENS = 64  # of the longest sentence that is not cut
 HELD_OUT = 64  # sequences of the validation
-FEW = 200  # lines or sentences of a quick run
+FEW = 100  # lines or sentences of a quick run
 
 
 class Size(NamedTuple):
@@ -45,7 +45,7 @@ PLANS = {
     "minilm": Plan(120, 4, 32, COLA_TOKENS, 1e-4, 48),
     "smollm2": Plan(48, 3, 8, 64, 5e-5, 72),
 }
-QUICK = Size(hidden=16, layers=3, heads=2, types=300), Plan(16, 2, 4, 16, 1e-3)
+QUICK = Size(hidden=16, layers=3, heads=2, types=300), Plan(16, 4, 4, 16, 1e-3)
 
 
 @dataclass
