@@ -59,23 +59,40 @@ def encode(data: LabelledTexts, tokenizer: PreTrainedTokenizerBase, max_length: 
     ]
 
 
-@torch.no_grad()
 def embed(
     model: Any, data: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, recipe: Recipe
 ) -> Tensor:
     """Return the pooled float32 embeddings (n, d) of the data, at the layer of the regularizer."""
+    return outputs(model, data, tokenizer, recipe)[1]
+
+
+@torch.no_grad()
+def outputs(
+    model: Any, data: list[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, recipe: Recipe
+) -> tuple[Tensor, Tensor]:
+    """Return the logits (n, classes) and the embeddings as `embed`, float32, of one pass in evaluation mode.
+
+    Examples of about equal length share a batch, so that little is computed for padding.
+    """
     device = chosen_device(recipe.device)
     model = model.to(device).eval()
     collate = DataCollatorWithPadding(tokenizer, pad_to_multiple_of=8)
-    found = []
+    order = by_length(data)
+    logits, points = [], []
     with LayerCapture(model, layers_needed(recipe.pooling, recipe.layer)) as capture:
         for start in range(0, len(data), recipe.batch_size):
-            batch = collate([dict(row) for row in data[start : start + recipe.batch_size]])
+            batch = collate([dict(data[row]) for row in order[start : start + recipe.batch_size]])
             inputs = {name: tensor.to(device) for name, tensor in batch.items() if name != "labels"}
             capture.arm()
-            model(**inputs)
-            found.append(pool(capture.take(), inputs.get("attention_mask"), recipe.pooling).float().cpu())
-    return torch.cat(found)
+            logits.append(model(**inputs).logits.float().cpu())
+            points.append(pool(capture.take(), inputs.get("attention_mask"), recipe.pooling).float().cpu())
+    back = torch.tensor(order).argsort()
+    return torch.cat(logits)[back], torch.cat(points)[back]
+
+
+def by_length(data: list[dict[str, Any]]) -> list[int]:
+    """Return the rows of encoded examples in the order of their length, equal ones as they came."""
+    return sorted(range(len(data)), key=lambda row: len(data[row]["input_ids"]))
 
 
 def _first_line(problem: BaseException) -> str:

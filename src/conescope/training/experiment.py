@@ -53,17 +53,27 @@ class Experiment:
             "arms": [arm and dataclasses.asdict(arm) for arm in self.arms],
             "seeds": list(self.seeds),
         }
-        for part in ("train", "dev"):
-            data: LabelledTexts = getattr(self, part)
-            text = json.dumps([data.texts, data.pairs, data.labels])
-            settings[f"{part}_sha256"] = hashlib.sha256(text.encode()).hexdigest()
-        return settings
+        return settings | {"train_sha256": data_hash(self.train), "dev_sha256": data_hash(self.dev)}
 
 
 def claim(folder: Path, experiment: Experiment) -> None:
     """Write the settings into the folder, or check that those in it are the same."""
-    path = folder / "experiment.json"
-    wanted = json.loads(json.dumps(experiment.fingerprint()))
+    claim_settings(folder / "experiment.json", experiment.fingerprint())
+
+
+def data_hash(data: LabelledTexts) -> str:
+    """Return the SHA-256 of texts and labels, in their order."""
+    text = json.dumps([data.texts, data.pairs, data.labels])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def claim_settings(path: Path, settings: dict[str, Any]) -> None:
+    """Write the settings into the file, or check that those in it are the same.
+
+    Raises:
+        ValueError: naming the first setting that is another one there.
+    """
+    wanted = json.loads(json.dumps(settings))
     if not path.is_file():
         write_text(path, json.dumps(wanted, indent=1))
         return
@@ -75,6 +85,6 @@ def claim(folder: Path, experiment: Experiment) -> None:
     if different:
         name = different[0]
         raise ValueError(
-            f"{folder} holds an experiment with {name} = {there.get(name)}, now it is {wanted[name]}; "
+            f"{path.parent} holds an experiment with {name} = {there.get(name)}, now it is {wanted[name]}; "
             "give another folder, or remove this one"
         )

@@ -1,0 +1,135 @@
+"""Train every arm with every seed under the same conditions, and compare each with plain training.
+
+The folder of an ablation holds `settings.json` (what all its runs have in common), `selection/` (one file
+for each weight that was tried), `runs/` (a folder for each arm and seed, named after all that determines its
+numbers), and `ablation.json`, which is written anew after every finished run. Runs that are there are not
+repeated, and one that was stopped goes on from its last checkpoint, so the same call resumes, and a call
+with more arms or seeds trains those alone.
+"""
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+
+from conescope._files import write_text
+from conescope.ablation.arms import ArmSpec
+from conescope.ablation.plan import Plan, shared_settings
+from conescope.ablation.running import Prepared, Progress, Record, place_of, read_record, run_arm
+from conescope.ablation.statistics import front, paired_differences, verdict
+from conescope.ablation.weight_selection import select_weights
+from conescope.results.ablation import Ablation, AblationArm, Choice, Tried
+from conescope.training.experiment import claim_settings
+from conescope.training.provenance import hardware, versions
+from conescope.training.recipe import chosen_device, chosen_precision
+
+
+def ablate(
+    plan: Plan, folder: str | Path, *, command: str = "", progress: Progress | None = None
+) -> Ablation:
+    """Train what the folder lacks, write `ablation.json` in it, and return what that says.
+
+    Weights are chosen first. Then all arms run with the first seed, with the second, and so on, so that a
+    drift of the machine's speed falls on all arms, and a stopped ablation has compared all of them. An arm
+    enters `ablation.json` with its first finished run.
+
+    Args:
+        plan: what is compared.
+        folder: made if it is missing.
+        command: kept in the result, for the reader.
+        progress: called after each step with the arm, the seed, the step, the steps in all, and the loss of
+            the task (NaN before the first log).
+
+    Raises:
+        ValueError: if the folder holds an ablation with another recipe or other data, or the model or a
+            setting is not usable.
+    """
+    folder = Path(folder)
+    tell: Progress = progress or (lambda arm, seed, step, steps, loss: None)
+    claim_settings(folder / "settings.json", shared_settings(plan))
+    prepared = Prepared(plan)
+    tried, choices = select_weights(prepared, folder, tell)
+    weights = {choice.arm: choice.weight for choice in choices}
+    records: dict[ArmSpec, list[Record]] = {arm: [] for arm in plan.arms}
+
+    def weight_of(arm: ArmSpec) -> float | None:
+        if arm.loss_name is None or arm.balanced:
+            return None
+        return weights.get(arm.name, 1.0) if arm.weight is None else arm.weight
+
+    def place(arm: ArmSpec, seed: int) -> Path:
+        return place_of(folder, prepared, arm, weight_of(arm), seed)
+
+    def found() -> Ablation:
+        arms = tuple(_arm(arm, weight_of(arm), runs) for arm, runs in records.items() if runs)
+        return _assembled(plan, prepared.score, arms, tried, choices, command)
+
+    for seed in plan.seeds:
+        plain: Record | None = None
+        for arm in plan.arms:
+            finished = read_record(place(arm, seed))
+            record = finished or run_arm(prepared, arm, weight_of(arm), seed, place(arm, seed), plain, tell)
+            plain = plain or record
+            records[arm].append(record)
+            if finished is None:
+                write_text(folder / "ablation.json", found().model_dump_json())
+    result = found()
+    write_text(folder / "ablation.json", result.model_dump_json())
+    return result
+
+
+def _arm(arm: ArmSpec, weight: float | None, records: list[Record]) -> AblationArm:
+    return AblationArm(
+        name=arm.name,
+        specification=arm.name,
+        settings=arm.settings,
+        weight=weight,
+        runs=tuple(record.run for record in records),
+    )
+
+
+def _assembled(
+    plan: Plan,
+    score: str,
+    arms: tuple[AblationArm, ...],
+    tried: list[Tried],
+    choices: list[Choice],
+    command: str,
+) -> Ablation:
+    """Return the result of the runs so far."""
+    differences, points = paired_differences(arms, score), front(arms, score)
+    device = chosen_device(plan.recipe.device)
+    shared = shared_settings(plan)
+    finished, planned = sum(len(arm.runs) for arm in arms), len(plan.arms) * len(plan.seeds)
+    notes = () if finished == planned else (f"{finished} of {planned} runs are finished",)
+    return Ablation(
+        title=plan.title,
+        verdict=verdict(differences, points, score, max(len(arm.runs) for arm in arms)),
+        command=command,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        recipe=dataclasses.asdict(plan.recipe)
+        | {
+            "curve_every": plan.curve_every,
+            "grid": list(plan.grid),
+            "validation_share": plan.validation_share,
+            "selection_seeds": list(plan.selection_seeds or ()),
+            "selection_epochs": plan.selection_recipe.epochs,
+        },
+        versions=versions(),
+        hardware=hardware(device, chosen_precision(plan.recipe.precision, device)),
+        data={
+            "train_examples": len(plan.train),
+            "dev_examples": len(plan.dev),
+            "train_sha256": shared["train_sha256"],
+            "dev_sha256": shared["dev_sha256"],
+        },
+        classes=plan.classes,
+        main_score=score,
+        seeds=plan.seeds,
+        weights=plan.weights,
+        tried=tuple(tried),
+        choices=tuple(choices),
+        arms=arms,
+        differences=tuple(differences),
+        front=tuple(points),
+        notes=notes,
+    )
