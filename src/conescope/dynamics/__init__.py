@@ -1,5 +1,8 @@
 """What training does to geometry: gradient energy in tangent directions with its nulls, and trajectories."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from conescope.dynamics.anisotropy_share import AnisotropyShare, anisotropy_share, isoscore_star_ceiling
 from conescope.dynamics.collapse import collapses
 from conescope.dynamics.energy import energy, excess_ratio, variance_share
@@ -12,13 +15,23 @@ from conescope.dynamics.shuffled import shuffled_energies, shuffled_energy
 from conescope.dynamics.tangent_energy import TangentEnergy
 from conescope.dynamics.visibility import curvature_visibility
 
+if TYPE_CHECKING:
+    from conescope.dynamics.lightning_tangent import LightningTangentCallback
+    from conescope.dynamics.tangent_callback import TangentCallback
+    from conescope.dynamics.training_run import Watched, watched_training
+    from conescope.dynamics.trajectory_callback import TrajectoryCallback
+
 __all__ = [
     "AnisotropyShare",
     "FrequencyGeometry",
     "GradientEnergy",
+    "LightningTangentCallback",
     "Proxy",
     "Recorder",
+    "TangentCallback",
     "TangentEnergy",
+    "TrajectoryCallback",
+    "Watched",
     "anisotropy_share",
     "centroid_distance",
     "collapses",
@@ -34,4 +47,19 @@ __all__ = [
     "shuffled_energies",
     "shuffled_energy",
     "variance_share",
+    "watched_training",
 ]
+
+_TRAININGS = {  # each needs a package of its own
+    "LightningTangentCallback": "lightning_tangent",
+    "TangentCallback": "tangent_callback",
+    "TrajectoryCallback": "trajectory_callback",
+    "Watched": "training_run",
+    "watched_training": "training_run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _TRAININGS:
+        return getattr(import_module(f"conescope.dynamics.{_TRAININGS[name]}"), name)
+    raise AttributeError(f"module 'conescope.dynamics' has no attribute {name!r}")

@@ -1,0 +1,237 @@
+"""A training that is watched: tangent energy of its gradients, and measures of its layers over the steps.
+
+The folder holds `settings.json`, checkpoints while the training lasts, then `tangent.json` and
+`trajectory.json`. A training that was stopped goes on from its last checkpoint with what was measured so far,
+so the same call resumes, and one that is done is read back.
+"""
+
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from conescope._files import write_text
+from conescope._optional import require
+from conescope.dynamics.gradient_energy import DRAWS
+from conescope.dynamics.objectives import Objective, task_of
+from conescope.dynamics.proxy import Rank
+from conescope.dynamics.tangent_energy import TangentEnergy
+from conescope.dynamics.training_settings import check, claim
+from conescope.results.dynamics import TangentResult, Trajectory
+
+MEASURES = ("mean_cosine", "anisotropy_1", "effective_rank")
+TIMES = 40  # steps at which layers are measured, unless told
+RESULTS = ("tangent.json", "trajectory.json")
+Advance = Callable[[int, int, float], None]  # step, steps in all, loss
+
+
+class Watched(NamedTuple):
+    """What was measured."""
+
+    tangent: TangentResult
+    trajectory: Trajectory
+
+
+def watched_training(
+    model: str,
+    texts: Sequence[str],
+    path: str | Path,
+    *,
+    pairs: Sequence[str] | None = None,
+    labels: Sequence[str] | None = None,
+    objective: Objective | None = None,
+    from_scratch: bool = False,
+    epochs: float = 3.0,
+    lr: float = 5e-5,
+    batch_size: int = 32,
+    max_length: int = 128,
+    modules: Sequence[str] | None = None,
+    rank: Rank = "auto",
+    fit_fraction: float = 0.3,
+    every: int = 20,
+    draws: int = DRAWS,
+    measures: Sequence[str] = MEASURES,
+    record_every: int | None = None,
+    sample: int = 256,
+    seed: int = 0,
+    precision: str = "auto",
+    device: str = "auto",
+    save_steps: int = 200,
+    advance: Advance = lambda step, steps, loss: None,
+) -> Watched:
+    """Train a model while its gradients and its layers are measured, and return what was found.
+
+    AdamW with a linear decay to zero after 6 % of warm-up. Each text is cut at `max_length` tokens; texts
+    are not packed.
+
+    Args:
+        model: folder or hub name.
+        texts: one an example.
+        path: the folder.
+        pairs: a second text of each example.
+        labels: the name of each example's class; they make the model a classifier.
+        objective: classify, causal or masked; None goes by the labels, then by the model.
+        from_scratch: start from random weights of the same configuration.
+        epochs: passes over the texts.
+        lr: the highest learning rate.
+        batch_size: examples a step.
+        max_length: tokens kept of an example.
+        modules: names of linear maps, as in `TangentEnergy`.
+        rank: of the proxies, as in `TangentEnergy`.
+        fit_fraction: of the steps.
+        every: of so many steps one is looked at, in the fit and after it.
+        draws: of random frames.
+        measures: of each layer, mean-pooled, of a fixed sample of the texts.
+        record_every: steps between these; None takes about 40 in all.
+        sample: texts in that sample, drawn by the seed.
+        seed: of new weights, the order of the data, dropout and all draws.
+        precision: auto (bf16 on a GPU that has it), fp32, bf16 or fp16.
+        device: auto, cpu or cuda.
+        save_steps: between checkpoints.
+        advance: told of each step.
+
+    Raises:
+        ValueError: for a setting out of range, a folder with another training in it, a model or texts that
+            can not be used, and as `TangentEnergy` and `Recorder` do.
+        ImportError: if transformers is missing.
+    """
+    settings = {
+        name: value for name, value in locals().items() if name not in ("path", "advance", "save_steps")
+    }
+    check(settings, save_steps)
+    for package in ("transformers", "accelerate"):
+        require(package, extra="hf")
+    transformers = require("transformers", extra="hf")
+    from conescope.dynamics.tangent_callback import TangentCallback
+    from conescope.dynamics.trajectory_callback import TrajectoryCallback
+
+    folder = Path(path)
+    transformers.set_seed(seed)
+    task = task_of(model, texts, pairs, labels, objective, max_length=max_length, from_scratch=from_scratch)
+    steps = math.ceil(epochs * -(-len(task.rows) // batch_size))
+    TangentEnergy(task.model, modules, rank, fit_fraction, steps, every, draws, seed)  # refuses what is wrong
+    claim(folder, settings)
+    if all((folder / name).is_file() for name in RESULTS):
+        return _read(folder)
+    order = torch.randperm(len(task.rows), generator=torch.Generator().manual_seed(seed))[:sample].tolist()
+    shown = [task.rows[number] for number in order]
+    batches = [task.plain(shown[start : start + batch_size]) for start in range(0, len(shown), batch_size)]
+    tangent = TangentCallback(modules, rank, fit_fraction, every, draws, seed=seed)
+    trajectory = TrajectoryCallback(
+        batches, measures, record_every or max(round(steps / TIMES), 1), seed=seed
+    )
+    checkpoints = folder / "checkpoints"
+    trainer = transformers.Trainer(
+        model=task.model,
+        args=_arguments(
+            checkpoints,
+            steps,
+            lr=lr,
+            batch_size=batch_size,
+            epochs=epochs,
+            seed=seed,
+            precision=precision,
+            device=device,
+            save_steps=save_steps,
+        ),
+        train_dataset=task.rows,
+        data_collator=task.collate,
+        callbacks=[tangent, trajectory, _watcher(advance)],
+    )
+    trainer.remove_callback(transformers.PrinterCallback)
+    try:
+        with _numpy_states_allowed():
+            trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
+    finally:
+        tangent.close()
+    write_text(folder / RESULTS[1], trajectory.trajectory().to_json())
+    write_text(folder / RESULTS[0], tangent.result().to_json())
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return _read(folder)
+
+
+def _read(folder: Path) -> Watched:
+    tangent, trajectory = ((folder / name).read_bytes() for name in RESULTS)
+    try:
+        return Watched(TangentResult.model_validate_json(tangent), Trajectory.model_validate_json(trajectory))
+    except ValueError as problem:
+        raise ValueError(f"{folder} holds results of another version; choose another folder") from problem
+
+
+def _arguments(
+    folder: Path,
+    steps: int,
+    *,
+    lr: float,
+    batch_size: int,
+    epochs: float,
+    seed: int,
+    precision: str,
+    device: str,
+    save_steps: int,
+) -> Any:
+    from transformers import TrainingArguments
+
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    if precision == "auto":
+        precision = "bf16" if on_gpu and torch.cuda.is_bf16_supported() else "fp32"
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=epochs,
+        learning_rate=lr,
+        per_device_train_batch_size=batch_size,
+        weight_decay=0.01,
+        warmup_steps=round(0.06 * steps),
+        lr_scheduler_type="linear",
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
+        use_cpu=not on_gpu,
+        save_strategy="steps",
+        save_steps=save_steps,
+        save_total_limit=1,
+        logging_steps=max(1, min(10, steps // 5)),
+        dataloader_pin_memory=on_gpu,
+        disable_tqdm=True,
+        report_to=[],
+        seed=seed,
+        data_seed=seed,
+    )
+
+
+def _watcher(advance: Advance) -> Any:
+    """Return a callback that tells how far the training is."""
+    from transformers import TrainerCallback
+
+    class Watcher(TrainerCallback):
+        loss = math.nan
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            self.loss = (logs or {}).get("loss", self.loss)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            advance(state.global_step, state.max_steps, self.loss)
+
+    return Watcher()
+
+
+def _last_whole(folder: Path) -> str | None:
+    """Return the newest checkpoint that was written to its end, which what was measured shows."""
+    from conescope.dynamics import tangent_callback, trajectory_callback
+
+    for place in sorted(folder.glob("checkpoint-*"), key=lambda place: -int(place.name.rpartition("-")[2])):
+        last = ("trainer_state.json", tangent_callback.STATE, trajectory_callback.STATE)
+        if all((place / name).is_file() for name in last):  # callbacks write after the Trainer, in this order
+            return str(place)
+    return None
+
+
+def _numpy_states_allowed() -> AbstractContextManager[None]:
+    """Let a checkpoint hold the state of numpy's generator, which older transformers forget to allow."""
+    types: list[Any] = [np.empty(0).__reduce__()[0], np.ndarray, np.dtype, type(np.dtype(np.uint32))]
+    allowed = getattr(torch.serialization, "safe_globals", None)
+    return nullcontext() if allowed is None else allowed(types)
