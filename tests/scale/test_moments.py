@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conescope.scale import moments as module
+from conescope.scale import panels
 from conescope.scale.moments import SINGLE_RESOLUTION, merge, moments
 
 EPS = torch.finfo(torch.float64).eps
@@ -25,7 +26,7 @@ def normal(n, d, seed=0, dtype=torch.float64):
 def small_panels(monkeypatch):
     """Panels of a few rows, so that clouds of a test have many."""
     monkeypatch.setattr(module, "PANEL", 7)
-    monkeypatch.setattr(module, "CACHED", 21)
+    monkeypatch.setattr(panels, "CACHED", 21)
     monkeypatch.setattr(module, "GROUP", 2)
 
 
@@ -130,9 +131,9 @@ def test_float64_points_are_never_narrowed():
 @pytest.mark.parametrize("order", [1, 2])
 def test_any_number_of_cores_gives_the_same_sums(monkeypatch, cores, n, order):
     monkeypatch.setattr(module, "PANEL", 44)  # two pieces of three cores, and two rows
-    monkeypatch.setattr(module, "CACHED", 21)
+    monkeypatch.setattr(panels, "CACHED", 21)
     monkeypatch.setattr(module, "GROUP", 2)
-    monkeypatch.setattr(module, "_careful", None)  # float32 does for these points
+    monkeypatch.setattr(module, "careful_panel", None)  # float32 does for these points
     monkeypatch.setattr(torch, "get_num_threads", lambda: cores)
     points = normal(n, 3, dtype=torch.float32) + 0.5
     found = moments(points, precision="single", order=order)
@@ -143,7 +144,7 @@ def test_any_number_of_cores_gives_the_same_sums(monkeypatch, cores, n, order):
 @pytest.mark.parametrize("order", [1, 2])
 def test_zero_vectors_do_not_make_single_precision_double(order, monkeypatch):
     widened = []
-    monkeypatch.setattr(module, "check_finite", lambda panel, first: widened.append(first))
+    monkeypatch.setattr(panels, "check_finite", lambda panel, first: widened.append(first))
     points = normal(70, 3, dtype=torch.float32)
     points[[0, 20, 55]] = 0
     found = moments(points, precision="single", order=order)

@@ -12,7 +12,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from conescope._copies import distinct_rows
-from conescope.topology import light
+from conescope.topology import factors, light
 from conescope.topology.lengths import edge_lengths
 from conescope.topology.light import Tree, light_tree
 from conescope.topology.placing import centered_single
@@ -33,12 +33,13 @@ SIZES = [
 
 
 def numbers(request, patch):
-    patch.setattr(light, "_multiplies_bfloat16", lambda device: request == "bfloat16")
+    patch.setattr(factors, "multiplies_bfloat16", lambda device: request == "bfloat16")
 
 
 def sizes(patch, **changed):
     for name, size in (SMALL | changed).items():
         patch.setattr(light, name, size)
+    patch.setattr(factors, "ENTRIES", (SMALL | changed)["ENTRIES"])
 
 
 @pytest.fixture(params=["bfloat16", "float32"])
@@ -226,15 +227,13 @@ def spoiled_trees(points):
 def test_every_edge_that_is_missing_is_found(points, small):
     """The bound of the missing pair is as tight as it can be: the length of the next best edge."""
     true = prim_lengths(points.numpy())
-    factors = light._factors(centered_single(points))
-    if (
-        factors.output and len(points) == 96 and points.shape[1] == 64
-    ):  # rounding does tear the clusters apart
-        apart = factors.left[:6, :64].float()
+    low = factors.factors_of(centered_single(points))
+    if low.output and len(points) == 96 and points.shape[1] == 64:  # rounding does tear the clusters apart
+        apart = low.left[:6, :64].float()
         assert torch.pdist(apart).min() > 20 * torch.pdist(points[:6]).max()
     for edges in spoiled_trees(points):
         tree = light._best(edges, light.measured(points, edges), len(points), None)
-        found, done = light._Search(points, factors, tree, len(points), None).run(may_stop=False)
+        found, done = light._Search(points, low, tree, len(points), None).run(may_stop=False)
         assert done
         check(points, torch.from_numpy(found.edges), true)
 
@@ -255,8 +254,8 @@ def test_any_first_tree_will_do(kind, n, seed):
         sizes(patch)
         numbers("bfloat16" if seed % 2 else "float32", patch)
         tree = light._best(edges, light.measured(points, edges), n, None)
-        factors = light._factors(centered_single(points))
-        found, _ = light._Search(points, factors, tree, n, None).run(may_stop=False)
+        low = factors.factors_of(centered_single(points))
+        found, _ = light._Search(points, low, tree, n, None).run(may_stop=False)
     assert isinstance(found, Tree)
     check(points, torch.from_numpy(found.edges))
 

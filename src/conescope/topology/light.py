@@ -14,19 +14,12 @@
 The first tree need not be good, only spanning: a bad one leaves more pairs to measure. When these are many,
 the tree is brought up to date on the way, and one that improves much begins a new order.
 
-Why low precision is safe. Let h be the point x after rounding to the numbers that are multiplied (bfloat16
-where the processor multiplies them fastest, else float32), and e = |x - h|, computed. By the triangle
-inequality d(x_i, x_j) < B needs |h_i - h_j| < B + e_i + e_j. Products are summed in float32 in any order:
-with K columns, u = 2^-24, r = |h| the sum -|h_i - h_j|^2 / 2 is off by at most (2 K + 8) u (r_i^2 + r_j^2),
-norms included (Higham 2002, section 3.1), and if it is rounded once more to bfloat16, by 2^-8 of itself. All
-of it is added to the bound, so no pair is missed. Norms enter the product as further columns, as many as hold
-their 24 digits.
+`factors` says why products of low precision lose no pair.
 
 Memory: the points a few times over, a block of products, and the light pairs that wait.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -37,9 +30,10 @@ from torch import Tensor
 
 from conescope._types import Points
 from conescope.topology.dense import rough_tree
+from conescope.topology.factors import Factors, factors_of
 from conescope.topology.kruskal import Numbers, tree_of_candidates
 from conescope.topology.merging import leaf_order
-from conescope.topology.placing import ORDINARY, VANISHED, centered_single, ordinary, product_roundoff
+from conescope.topology.placing import ORDINARY, centered_single, ordinary
 
 Lengths = NDArray[np.floating]
 Progress = Callable[[float], None]  # told the share of the pairs that have been looked at
@@ -52,10 +46,8 @@ CELL = 16  # points a pivot
 PIVOTS = 2048
 MANY = 32  # pairs a point that are measured before the tree is brought up to date
 PARTS = (1 << 14,)  # places of parts of the order that are treated by themselves first
-FAR = -1e38  # below the product of any two points
 BETTER = 0.999  # times the sum of the lengths: a tree worth a new order
 AGAIN = 3  # new orders at most
-SINGLE = 2.0**-24
 ENLARGED = 2.0**500  # times less than 1 / ORDINARY: a float64 with a square
 
 
@@ -81,7 +73,7 @@ def light_tree(
     centered = centered_single(points)
     tree = first_tree(points, centered)
     n = len(points)
-    factors = _factors(centered)
+    factors = factors_of(centered)
     widths = [*(width for width in PARTS if 2 * width <= n), n] if exact else [BLOCK]
     rising = None if progress is None else _rising(progress)
     for width in widths:
@@ -174,37 +166,18 @@ class _Light(NamedTuple):
     lengths: Float[Tensor, " pairs"]
 
 
-@dataclass
-class _Factors:
-    """Rows h whose products are -|h_i - h_j|^2 / 2."""
-
-    left: Float[Tensor, "places k"]
-    right: Float[Tensor, "places k"]
-    error: Float[Tensor, " places"]  # |x - h|
-    slack: Float[Tensor, " places"]  # slack_i + slack_j is more than squares are off
-    output: float  # the share by which a product was rounded
-
-    def ordered(self, order: Int64[Tensor, " n"]) -> "_Factors":
-        """Return these rows in another order, and more rows, far away, up to whole blocks."""
-        far = -len(order) % BLOCK
-        order = torch.cat([order, order.new_full((far,), len(self.error) - 1)])
-        return _Factors(
-            self.left[order], self.right[order], self.error[order], self.slack[order], self.output
-        )
-
-
 class _Search:
     """One look at all pairs that lie in the same part of the order of a tree."""
 
     def __init__(
-        self, points: Points, factors: _Factors, tree: Tree, width: int, progress: Progress | None
+        self, points: Points, factors: Factors, tree: Tree, width: int, progress: Progress | None
     ) -> None:
         order = leaf_order(tree.edges)
         self.tree = tree
         self.n, self.width, self.progress = len(points), width, progress
         self.order = torch.from_numpy(order.points).to(points.device)
         self.points = points[self.order]
-        self.factors = factors.ordered(self.order)
+        self.factors = factors.ordered(self.order, BLOCK)
         gaps = torch.from_numpy(tree.lengths[order.gaps]).to(points.device)
         self.gaps = torch.cat([gaps, gaps.new_zeros(len(self.factors.error) - len(gaps))])
         # lengths are rounded, by less than this share of their squares
@@ -273,7 +246,9 @@ class _Search:
         gaps = self.gaps.view(-1, 1, GROUP).expand(-1, GROUP, -1)
         crossed = torch.ones(GROUP, GROUP, dtype=torch.bool, device=gaps.device).triu()
         greatest = gaps.where(crossed, 0).cummax(dim=2).values[:, :, :-1]  # from i to beyond j
-        limits = self._limit(greatest.flatten(1), places.repeat_interleave(GROUP - 1, dim=1), places)
+        limits = self.factors.limit(
+            greatest.flatten(1), places.repeat_interleave(GROUP - 1, dim=1), places, self.rounded
+        )
         near = torch.bmm(left, right.mT)[:, :, 1:] > limits.view(greatest.shape)
         group, i, j = (near & crossed[:, :-1]).nonzero().T
         self._measure(places[group, i], places[group, j + 1], greatest[group, i, j])
@@ -317,7 +292,8 @@ class _Search:
         columns = lefts[:, None] + torch.arange(breadth, device=starts.device)
         to_end = self.gaps[rows].flip(1).cummax(dim=1).values.flip(1)
         from_end = torch.cat([between[:, None], self.gaps[columns[:, :-1]]], dim=1).cummax(dim=1).values
-        row_limit, column_limit = self._limit(to_end, rows, columns), self._limit(from_end, columns, rows)
+        row_limit = self.factors.limit(to_end, rows, columns, self.rounded)
+        column_limit = self.factors.limit(from_end, columns, rows, self.rounded)
         groups = products.view(blocks, height // GROUP, GROUP, breadth)
         nearest = groups.amax(dim=2).float()
         loosest = row_limit.view(blocks, height // GROUP, GROUP).amin(dim=2)
@@ -332,59 +308,6 @@ class _Search:
         bounds = torch.maximum(to_end[block, row], from_end[block, column])
         self._measure(rows[block, row], columns[block, column], bounds)
 
-    def _limit(
-        self,
-        gaps: Float[Tensor, "blocks k"],
-        own: Int64[Tensor, "blocks k"],
-        others: Int64[Tensor, "blocks m"],
-    ) -> Float[Tensor, "blocks k"]:
-        """Return what products of light pairs exceed, for the gaps on the side of one end."""
-        error, slack, output = self.factors.error, self.factors.slack, self.factors.output
-        reach = gaps + error[own] + error[others].amax(dim=1, keepdim=True)
-        squared = reach.square() * self.rounded + slack[own] + slack[others].amax(dim=1, keepdim=True)
-        return squared.float() * (-0.5 * (1 + output) * (1 + 8 * SINGLE))
-
 
 def _height(columns: int) -> int:
     return max(ENTRIES // columns, 1)
-
-
-def _factors(rows: Float[Tensor, "n d"]) -> _Factors:
-    """Return the factors of points that lie within 2^-24 of their norm of these rows, and of one far away.
-
-    Norms are computed in float32, which the slack allows for.
-    """
-    n, d = rows.shape
-    low = _multiplies_bfloat16(rows.device)
-    numbers = torch.bfloat16 if low else torch.float32
-    digits = 3 if low else 1
-    k = d + 2 * digits
-    left, right = (torch.ones(n + 1, k, dtype=numbers, device=rows.device) for _ in range(2))
-    error, squares = (torch.zeros(n + 1, device=rows.device) for _ in range(2))
-    left[n], right[n] = 0, 0
-    left[n, d + digits], right[n, d] = 1, 1
-    left[n, d] = right[n, d + digits] = FAR
-    roundoff = SINGLE + (0 if low else product_roundoff(rows.device))
-    for start in range(0, n, _height(d)):
-        part = slice(start, min(start + _height(d), n))
-        rounded = rows[part].to(numbers)
-        left[part, :d] = right[part, :d] = rounded
-        wide = rounded.float()
-        norms = torch.linalg.vector_norm(wide, dim=1)
-        squares[part] = norms.square()
-        error[part] = torch.linalg.vector_norm(wide.sub_(rows[part]), dim=1) * 1.001 + roundoff * 1.01 * norms
-        rest = squares[part] / -2
-        for digit in range(digits):
-            piece = rest.to(numbers)
-            left[part, d + digit] = right[part, d + digits + digit] = piece
-            rest = rest - piece.float()
-    error += VANISHED**0.5 * k**0.5
-    # the columns of the norms may be rounded like any factor
-    slack = ((4 * k + 16) * SINGLE * (1 + k * SINGLE) + 4 * (roundoff - SINGLE)) * squares + VANISHED * k
-    return _Factors(left, right, error, slack, 2.0**-8 if low else 0.0)
-
-
-def _multiplies_bfloat16(device: torch.device) -> bool:
-    """Return whether products of bfloat16 are several times as fast as those of float32, and summed in it."""
-    tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return device.type == "cpu" and tiles is not None and bool(tiles())
