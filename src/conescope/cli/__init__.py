@@ -14,6 +14,7 @@ from conescope.cli.barcode import barcode
 from conescope.cli.check import check
 from conescope.cli.compare import compare
 from conescope.cli.demo import demo
+from conescope.cli.dynamics import dynamics
 from conescope.cli.finetune import finetune
 from conescope.cli.fix import fix
 from conescope.cli.layers import layers
@@ -43,6 +44,7 @@ for command in (
     merge,
     finetune,
     attention,
+    dynamics,
     perturb,
     advise,
     predict,
