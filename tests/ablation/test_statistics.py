@@ -230,7 +230,7 @@ def test_verdict_leaves_the_model_alone():
 def test_verdict_asks_for_more_seeds_where_an_arm_is_ahead_within_noise():
     ahead = arm("ahead", [0.60, 0.44, 0.56, 0.43, 0.52], [0.40, 0.20, 0.41, 0.20, 0.33])
     words = judged(PLAIN, ahead)
-    assert words.startswith("No arm is better than plain training beyond noise. ahead is ahead")
+    assert words.startswith("No arm is better than plain training beyond noise. On average ahead is ahead")
     assert "more seeds would tell" in words
 
 

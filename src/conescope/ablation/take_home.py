@@ -61,8 +61,8 @@ def _none_helps(task: dict[str, PairedDifference], front: Sequence[FrontPoint]) 
         p.arm for p in front if p.score >= plain.score and p.anisotropy <= plain.anisotropy and p != plain
     ]
     return (
-        f"No arm is better than plain training beyond noise. {', '.join(ahead)} "
-        f"{'are' if len(ahead) > 1 else 'is'} ahead of it on average in task and isotropy: "
+        f"No arm is better than plain training beyond noise. On average {', '.join(ahead)} "
+        f"{'are' if len(ahead) > 1 else 'is'} ahead of it in task or isotropy and behind in neither: "
         "more seeds would tell."
     )
 

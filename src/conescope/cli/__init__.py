@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from conescope.cli.ablate import ablate
 from conescope.cli.advise import advise
 from conescope.cli.attention import attention
 from conescope.cli.barcode import barcode
@@ -43,6 +44,7 @@ for command in (
     scan,
     merge,
     finetune,
+    ablate,
     attention,
     dynamics,
     perturb,
