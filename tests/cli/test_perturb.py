@@ -3,9 +3,11 @@
 import pytest
 
 from conescope.cli import main
+from conescope.cli.perturb import show
 from conescope.perturb import study
 from conescope.results import Perturbation
 from tests.cli.small_models import SENTENCES, bert
+from tests.report.test_scored_tasks import scored
 
 FAST = ["--percent", "0, 0.5,50", "--repeats", "2", "--measures", "isoscore,eee, mean_cosine"]
 GIVEN = {"percents": [0, 0.5, 50], "repeats": 2, "measures": ["isoscore", "eee", "mean_cosine"]}
@@ -97,6 +99,8 @@ def test_the_table_has_means_and_ranges_in_80_columns(run):
         (["--data", "texts.txt", "--layer", "9"], "there is no layer 9; there are 0, 1, 2, or -1, -2"),
         (["--data", "texts.txt", "--stack", "decoder"], "there is no 'decoder'"),
         (["--data", "texts.txt", "--measures", "isoscore,beauty"], "there is no measure 'beauty'"),
+        (["--data", "texts.txt", "--task", "cats=a.tsv"], "a task is NAME=TRAIN,DEV"),
+        (["--data", "texts.txt", "--task", "cats=a.tsv,b.tsv"], "no file a.tsv"),
     ],
 )
 def test_bad_input_is_one_line(run, arguments, said, without_shape_checks):
@@ -113,3 +117,32 @@ def test_a_study_goes_on(run, tmp_path):
     assert len(files) == 5
     assert run("model", "--data", "texts.txt", *FAST, "-o", "out") == first
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "out" / "runs").iterdir()} == files
+
+
+def test_tasks_are_scored_and_shown(run, tmp_path):
+    rows = "".join(f"{line}\t{int('cat' in line)}\n" for line in SENTENCES[:12])
+    (tmp_path / "cats.tsv").write_text("words\tlabel\n" + rows)
+    given = ["--percent", "0,50", "--repeats", "2", "--measures", "isoscore", "-o", "out"]
+    given += ["--task", "cats=cats.tsv,cats.tsv,text=words", "--task-examples", "8"]
+    given += ["--task-epochs", "1", "--task-batch-size", "4", "--task-precision", "fp32"]
+    code, out, err = run("model", "--data", "texts.txt", *given, "--device", "cpu")
+    assert code == 0
+    runs = [f"running cats at {percent} %, seed {seed}" for percent in (0, 50) for seed in (1, 2)]
+    assert [line for line in err.splitlines() if "cats" in line] == runs
+    assert max(map(len, out.splitlines())) <= 80
+    found = Perturbation.model_validate_json((tmp_path / "out" / "perturbation.json").read_bytes())
+    (task,) = found.tasks
+    assert (task.train_examples, task.dev_examples, task.runs[0].steps) == (8, 12, 2)
+    assert f"cats: 8 examples to train on, {task.dev_examples} to be scored" in out
+    answer = task.responses("accuracy")[1]
+    shown = out[out.index("cats: 8") :]
+    assert f"{answer.mean:.4f}".rstrip("0") in shown
+    assert "Measures against scores" in (tmp_path / "out" / "report.html").read_text()
+    code, again, _ = run("model", "--data", "texts.txt", *given, "--device", "cpu", "--json")
+    assert Perturbation.model_validate_json(again) == found
+
+
+def test_correlations_are_shown_with_what_they_come_to(capsys):
+    show(scored())
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "explained" in line]
+    assert line.split() == ["isoscore", "-0.80", "+0.10", "=", "-", "explained", "by", "the", "dose"]

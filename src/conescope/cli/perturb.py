@@ -1,5 +1,6 @@
 """`conescope perturb MODEL --data FILE`: how measures answer to noise in the weights."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,16 @@ from conescope.cli.profiling import (
     profiling_progress,
 )
 from conescope.cli.reading import AsJson, Sample, Seed, plain
+from conescope.cli.scored_tasks import (
+    Epochs,
+    Examples,
+    Precision,
+    Rate,
+    TaskBatch,
+    TaskLength,
+    TaskOption,
+    show_task,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -69,6 +80,13 @@ def perturb(
     noise: Annotated[
         str, typer.Option(metavar="KIND", help="unit (deviation 1), or matched: that of each weight.")
     ] = "unit",
+    task: TaskOption = None,
+    task_examples: Examples = None,
+    task_epochs: Epochs = 3.0,
+    task_lr: Rate = 1e-4,
+    task_batch_size: TaskBatch = 32,
+    task_max_length: TaskLength = 128,
+    task_precision: Precision = "auto",
     column: DataColumn = None,
     modality: ModalityOf = None,
     limit: Limit = None,
@@ -88,7 +106,7 @@ def perturb(
     seed: Seed = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Put noise into the weights of a model, and measure what that does to its hidden states.
+    """Put noise into the weights of a model, and measure what that does to its hidden states and scores.
 
     For example: conescope perturb ./model --data texts.txt --percent 0,1,3,10 -o out/
     """
@@ -103,6 +121,12 @@ def perturb(
         raise ValueError(f"--pool must be one of {', '.join(POINTS)}; got {pooling!r}")
     levels = PERCENTS if percents is None else _numbers(percents)
     quiet_transformers()
+    tasks, budget = [], None
+    if task:
+        from conescope.perturb import Budget, parse_task
+
+        tasks = [parse_task(words) for words in task]
+        budget = Budget(task_examples, task_epochs, task_lr, task_batch_size, task_max_length, task_precision)
     inputs, kind = inputs_of(data, column, modality, limit)
     with profiling_progress(Path(model).name or model) as (advance, stage):
         found = study(
@@ -125,8 +149,10 @@ def perturb(
             device=device or fastest(),
             sample=sample,
             path=output,
+            tasks=tasks,
+            budget=budget,
             advance=advance,
-            stage=stage,
+            stage=_lines if tasks and not sys.stderr.isatty() else stage,
         )
     if as_json:
         typer.echo(found.to_json())
@@ -137,6 +163,11 @@ def perturb(
 
         write_perturbation(found, output / "report.html")
         typer.echo(f"Report: {plain(str(output / 'report.html'))}", err=as_json)
+
+
+def _lines(what: str) -> None:
+    """Say what is run next where no bar shows it: fine-tunings take long."""
+    typer.echo(f"running {plain(what)}", err=True)
 
 
 def _numbers(text: str) -> list[float]:
@@ -169,6 +200,8 @@ def show(found: "Perturbation") -> None:
     room = max((console.width - LEVEL) // (LEVEL + RANGE + 2), 1)
     for start in range(0, len(names), room):
         console.print(_table(found, names[start : start + room]))
+    for task in found.tasks:
+        show_task(task, console)
     for note in found.notes:
         console.print(Text.assemble(("note: ", "yellow"), plain(note)))
 

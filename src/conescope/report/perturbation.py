@@ -1,13 +1,15 @@
 """The page of a perturbation study: each measure against the percentage of noise."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from conescope._files import write_text
 from conescope.report.drawing import Figure, Json, View, axis, layout, rounded
 from conescope.report.html import _render
+from conescope.report.scored_tasks import score_name, scores_page
 from conescope.report.wording import meaning, number, spoken
-from conescope.results.perturbation import Perturbation, Response
+from conescope.results import Perturbation, Response
 
 AXES = ("linear", "logarithmic")
 COLOR = "var(--class-0)"
@@ -29,15 +31,25 @@ def write_perturbation(result: Perturbation, path: str | Path) -> None:
 
 def perturbation_page(result: Perturbation) -> dict[str, Any]:
     """Return everything the template perturbation.html needs."""
-    figures = [response_figure(result, name) for name in result.names()]
+    figures = [response_figure(spoken(name), name, result.responses(name)) for name in result.names()]
+    scores = [(task, score) for task in result.tasks for score in task.scores()]
+    figures += [
+        response_figure(
+            score_name(task, score), f"{task.name}-{score}".replace(".", "-"), task.responses(score)
+        )
+        for task, score in scores
+    ]
+    tasks = scores_page(result)
     several = any(percent > 0 for percent in result.percents())
     return {
         "result": result,
         "title": result.title,
         "facts": _facts(result),
-        "figures": figures,
+        "curves": figures,
+        "figures": [*figures, *tasks["scatters"]],
         "meanings": {
-            figure.name: meaning(name) for figure, name in zip(figures, result.names(), strict=True)
+            figure.name: meaning(name)
+            for figure, name in zip(figures, (*result.names(), *(score for _, score in scores)), strict=True)
         },
         "plots": " ".join(f"plot-{figure.name}" for figure in figures),
         "axes": AXES if several else AXES[:1],
@@ -46,15 +58,21 @@ def perturbation_page(result: Perturbation) -> dict[str, Any]:
             ("without noise", "var(--muted)", "dashed"),
         ],
         "percents": [f"{percent:g} %" for percent in result.percents()],
-        "rows": [(spoken(name), [_cell(each) for each in result.responses(name)]) for name in result.names()],
+        "rows": [
+            *((spoken(name), [_cell(each) for each in result.responses(name)]) for name in result.names()),
+            *(
+                (score_name(task, name), [_cell(each) for each in task.responses(name)])
+                for task, name in scores
+            ),
+        ],
+        **tasks,
     }
 
 
-def response_figure(result: Perturbation, name: str) -> Figure:
-    """Return a measure against the percentage: on a linear axis, and on a logarithmic one without 0."""
-    given = result.responses(name)
+def response_figure(title: str, name: str, given: Sequence[Response]) -> Figure:
+    """Return what is to be seen at each percentage, on a linear axis, and on a logarithmic one without 0."""
     drawn = [each for each in given if each.mean is not None]
-    alt = f"{spoken(name)} by percentage of noise: " + (
+    alt = f"{title} by percentage of noise: " + (
         "; ".join(f"{each.percent:g} %: {number(each.mean)}" for each in drawn) or "undefined"
     )
     views = []
@@ -71,7 +89,7 @@ def response_figure(result: Perturbation, name: str) -> Figure:
     look = layout(axis("percent of noise"), axis())
     look["xaxis"]["nticks"] = 6
     look["yaxis"]["nticks"] = 6
-    return Figure(f"response-{name}".replace("_", "-"), spoken(name), look, views)
+    return Figure(f"response-{name}".replace("_", "-"), title, look, views)
 
 
 def _line(seen: list[Response]) -> Json:
