@@ -101,7 +101,7 @@ def test_all_arms_get_the_same_examples_in_the_same_order(model, tmp_path):
             settings.recipe, train, None, CLASSES, tokenizer, tmp_path / str(number),
             seed=3, regularizer=parse_arm(arm).loss(), on_step=lambda step, steps, loss: None,
         )  # fmt: skip
-        orders.append(list(train.order))
+        orders.append(train.order[-80:])  # the runtime check of types looks at an element before
     assert len(orders[0]) == 80
     assert orders[0][:40] != sorted(orders[0][:40])
     assert orders[1] == orders[0]

@@ -41,7 +41,7 @@ def test_torchmetrics_agrees():
 
 
 def test_a_calibrated_guesser_has_no_error_and_a_boaster_has_his_boast():
-    logits = torch.tensor([[math.log(3.0), 0.0]]).repeat(8, 1).double()  # 3/4 sure of class 0
+    logits = torch.tensor([[math.log(3.0), 0.0]], dtype=torch.float64).repeat(8, 1)  # 3/4 sure of class 0
     right = torch.tensor([0] * 6 + [1] * 2)
     assert float(expected_calibration_error(logits, right)) == pytest.approx(0, abs=1e-12)
     assert float(expected_calibration_error(logits, 1 - right)) == pytest.approx(0.5)
