@@ -18,6 +18,7 @@ from conescope.scale import Moments
 EXPLAINED = 0.9
 CAP = 8  # k <= d / 8
 Rank = int | Literal["auto"]
+Kind = Literal["pca", "windowed", "concepts"]
 
 
 class Proxy(NamedTuple):
@@ -48,15 +49,34 @@ def fit_proxy(moments: Moments, rank: Rank = "auto") -> Proxy:
     size = float(moments.scatter.trace())
     if not size > 0:
         raise ValueError("inputs that all coincide have no directions; look at another module")
-    values, directions = _principal(moments.scatter)
+    values, directions = principal(moments.scatter)
     k = automatic_rank(values) if rank == "auto" else rank
     check_rank(k, moments.d)
-    _, other = _principal(moments.scatter + moments.n * torch.outer(moments.mean, moments.mean))
     return Proxy(
         tangent=directions[:, :k],
         following=directions[:, k : 2 * k],
-        uncentered=other[:, :k],
+        uncentered=_uncentered(moments, k),
         explained=float(values[:k].sum()) / size,
+        points=moments.n,
+    )
+
+
+def beside_tangent(tangent: Float[Tensor, "d k"], moments: Moments) -> Proxy:
+    """Return the proxy of other tangent directions: those that follow are principal in what they leave.
+
+    For the principal directions themselves this is `fit_proxy`.
+    """
+    assert moments.scatter is not None  # of order 2
+    inside = tangent @ (tangent.T @ moments.scatter)
+    left = moments.scatter - inside - inside.T + inside @ tangent @ tangent.T
+    size = float(moments.scatter.trace())
+    apart = left - size * tangent @ tangent.T  # so that no direction of theirs is among the largest
+    k = tangent.shape[1]
+    return Proxy(
+        tangent=tangent,
+        following=torch.linalg.eigh(apart).eigenvectors.flip(1)[:, :k],
+        uncentered=_uncentered(moments, k),
+        explained=1 - float(left.trace()) / size,
         points=moments.n,
     )
 
@@ -68,6 +88,12 @@ def automatic_rank(spectrum: Spectrum) -> int:
     return min(enough, max(len(spectrum) // CAP, 1))
 
 
-def _principal(scatter: Covariance) -> tuple[Spectrum, Covariance]:
+def principal(scatter: Covariance) -> tuple[Spectrum, Covariance]:
+    """Return variances and principal directions, as columns, the largest first."""
     values, vectors = torch.linalg.eigh(scatter)
     return values.flip(0).clamp(min=0), vectors.flip(1)
+
+
+def _uncentered(moments: Moments, k: int) -> Float[Tensor, "d k"]:
+    assert moments.scatter is not None  # of order 2
+    return principal(moments.scatter + moments.n * torch.outer(moments.mean, moments.mean))[1][:, :k]

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from conescope._types import Points, Scalar
 from conescope.dynamics.collapse import collapses
+from conescope.dynamics.noise_scale import NoiseScale, noise_scale
 from conescope.results.dynamics import Event, Trajectory
 from conescope.survey.measure import measure
 
@@ -23,6 +24,7 @@ class Recorder:
         every: steps that are no multiple of it are passed over, without looking at the points.
         sample: measures of pairs look at this many points at most.
         seed: of their choice.
+        decay: of the weights of earlier steps in the noise scale.
 
     Raises:
         ValueError: if every < 1.
@@ -36,13 +38,17 @@ class Recorder:
         *,
         sample: int | None = 2048,
         seed: int = 0,
+        decay: float = 0.9,
     ) -> None:
         if every < 1:
             raise ValueError(f"every is a number of steps, 1 or more, got {every}")
         self.measures = dict(measures) if isinstance(measures, Mapping) else tuple(measures)
         self.layers = None if layers is None else tuple(layers)
         self.every, self.sample, self.seed = every, sample, seed
+        self.decay = decay
         self._seen: dict[int, dict[str, dict[str, float | None]]] = {}
+        self._scalars: dict[str, dict[int, float | None]] = {}
+        self._noise: NoiseScale | None = None
 
     def see(self, step: int, points: Mapping[str, Points]) -> None:
         """Measure the points of each layer at a step; a step that was seen before gets the layers added.
@@ -60,6 +66,36 @@ class Recorder:
         for layer in wanted:
             here[layer] = self._measured(points[layer])
 
+    def note(self, step: int, **scalars: float) -> None:
+        """Record numbers of the training at a step, such as the share of a regularizer in the gradient.
+
+        Steps that `see` passes over are passed over here too; what is not finite is kept as None.
+        """
+        if step % self.every == 0:
+            for name, value in scalars.items():
+                self._scalars.setdefault(name, {})[step] = _number(float(value))
+
+    def gradient(
+        self, step: int, small_squares: Sequence[float], big_square: float, *, small: int, big: int
+    ) -> None:
+        """Record the `noise_scale` over recorded steps, and |G|^2 and tr Sigma of this one.
+
+        Args:
+            step: of the training.
+            small_squares: squared norms of the gradients of micro-batches, or of halves of the batch.
+            big_square: that of the whole batch.
+            small: examples of a small batch.
+            big: examples of the whole batch.
+
+        Raises:
+            ValueError: if not 0 < small < big, or without small batches.
+        """
+        if step % self.every:
+            return
+        found = noise_scale(small_squares, big_square, small, big)
+        self._noise = found if self._noise is None else self._noise.smoothed(found, self.decay)
+        self.note(step, gradient_square=found.square, noise_trace=found.trace, noise_scale=self._noise.scale)
+
     def trajectory(self) -> Trajectory:
         """Return what was recorded so far, steps in order, layers as they were first shown."""
         steps = sorted(self._seen)
@@ -76,6 +112,7 @@ class Recorder:
             steps=tuple(steps),
             tables=tables,
             events=tuple(event for layer in layers for event in self._events(layer)),
+            scalars={name: dict(sorted(values.items())) for name, values in self._scalars.items()},
         )
 
     def _events(self, layer: str) -> list[Event]:

@@ -6,9 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from conescope.dynamics.concepts import concept_proxy
 from conescope.dynamics.null_frames import NullFrames
 from conescope.dynamics.passing import Passed
 from conescope.dynamics.proxy import Proxy, Rank, fit_proxy
+from conescope.dynamics.reservoir import refilled
 from conescope.dynamics.sites import Site
 from conescope.dynamics.step_sums import Skipped, StepSums, controls
 from conescope.dynamics.verdict import phases
@@ -19,11 +21,13 @@ from conescope.scale.moments import merge, moments
 
 @dataclass
 class SiteRecord:
-    """The state of one site; the moments last as long as the fit, the sums as long as a step."""
+    """The state of one site; moments and reservoir last as long as a fit, the sums as long as a step."""
 
     site: Site
     proxy: Proxy | None = None
     moments: Moments | None = None
+    reservoir: Tensor | None = None
+    seen: int = 0  # inputs of the reservoir and those that it passed over
     sums: StepSums | None = None
     steps: list[TangentStep] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
@@ -34,6 +38,12 @@ class SiteRecord:
         if len(inputs) and bool(torch.isfinite(inputs).all()):
             found = moments(inputs, precision="single")
             self.moments = found if self.moments is None else merge(self.moments, found)
+
+    def sample(self, inputs: Float[Tensor, "n d"], *, size: int, seed: int) -> None:
+        """Add inputs to the reservoir of a fit of concepts."""
+        if len(inputs) and bool(torch.isfinite(inputs).all()):
+            self.reservoir = refilled(self.reservoir, self.seen, inputs, size, seed)
+            self.seen += len(inputs)
 
     def add(self, passed: Passed) -> None:
         """Add a run of the module to the step."""
@@ -66,6 +76,25 @@ class SiteRecord:
             self.proxy = fit_proxy(known, rank)
             if known.n < self.site.d:
                 self.note = f"fitted on {known.n} inputs of {self.site.d} dimensions, which is few"
+
+    def refit(self) -> None:
+        """Freeze another proxy, of the same rank, on the inputs since the last, if they have directions."""
+        known, self.moments = self.moments, None
+        if known is None or known.scatter is None or self.proxy is None:
+            return
+        if float(known.scatter.trace()) > 0:
+            self.proxy = fit_proxy(known, self.proxy.tangent.shape[1])
+
+    def fit_concepts(self, rank: Rank, *, seed: int) -> None:
+        """Freeze the proxy of concepts, or note why there is none."""
+        points, self.reservoir = self.reservoir, None
+        if points is None:
+            self.note = "no inputs were seen: the module did not run, or without a gradient"
+            return
+        try:
+            self.proxy = concept_proxy(points, rank, seed=seed)
+        except ValueError as problem:  # a training goes on without one proxy
+            self.note = str(problem)
 
     def result(self) -> TangentSite:
         """Return what was found so far."""

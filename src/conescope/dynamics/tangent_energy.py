@@ -6,7 +6,7 @@ frozen, and at every k-th step the true weight gradient is compared with them an
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from conescope.dynamics.energy import check_rank
 from conescope.dynamics.gradient_energy import DRAWS
 from conescope.dynamics.null_frames import NullFrames
 from conescope.dynamics.passing import Passed, Passing
-from conescope.dynamics.proxy import Proxy, Rank
+from conescope.dynamics.proxy import Kind, Proxy, Rank
 from conescope.dynamics.site_record import SiteRecord
 from conescope.dynamics.sites import linear_maps
 from conescope.dynamics.step_counter import StepCounter
@@ -51,6 +51,10 @@ class TangentEnergy:
         proxies: from another run (`proxies()`), such as one of another seed; nothing is fitted then, and
             gradients are sampled from the first step on.
         count: what ends a step.
+        proxy: "pca" is fitted once; "windowed" is fitted in the same way first, and again, at the same rank,
+            after every `refit_every` sampled steps, on their inputs; "concepts" are atoms (`concept_proxy`).
+        refit_every: sampled steps of a window.
+        reservoir: inputs of each map that concepts are fitted on, a random choice of those seen.
 
     Raises:
         ValueError: for an option out of its range, a name that is no linear map, a rank with 2 k > d, or
@@ -70,6 +74,9 @@ class TangentEnergy:
         *,
         proxies: Mapping[str, Proxy] | None = None,
         count: Literal["optimizer", "manual"] = "optimizer",
+        proxy: Kind = "pca",
+        refit_every: int = 10,
+        reservoir: int = 2048,
     ) -> None:
         if (
             not 0 < fit_fraction < 1
@@ -81,7 +88,13 @@ class TangentEnergy:
                 "expected 0 < fit_fraction < 1, every >= 1, draws >= 1 and total_steps >= 2, got "
                 f"{fit_fraction}, {every}, {draws} and {total_steps}"
             )
+        if proxy not in get_args(Kind) or refit_every < 1 or reservoir < 2:
+            raise ValueError(
+                f"expected a proxy among {', '.join(get_args(Kind))}, refit_every >= 1 and reservoir >= 2, "
+                f"got {proxy!r}, {refit_every} and {reservoir}"
+            )
         sites = linear_maps(model, modules)
+        self.proxy, self.refit_every, self.reservoir = proxy, refit_every, reservoir
         self.rank, self.every, self.draws, self.seed, self.count = rank, every, draws, seed, count
         self.fit_steps = FIT_STEPS if total_steps is None else max(round(fit_fraction * total_steps), 1)
         self.steps_seen = 0
@@ -173,23 +186,39 @@ class TangentEnergy:
     def _aim(self) -> None:
         """Choose what the hooks show in the step that begins."""
         fitting = self._fitting()
-        since = self.steps_seen - (0 if self._given else self.fit_steps)
         self._passing.inputs = fitting and self.steps_seen % self.every == 0
-        self._passing.gradients = not fitting and since % self.every == 0
+        self._passing.gradients = not fitting and self._since() % self.every == 0
 
     def _see(self, number: int, inputs: Tensor) -> None:
-        self.records[number].see(inputs)
+        if self.proxy == "concepts":
+            self.records[number].sample(inputs, size=self.reservoir, seed=self.seed)
+        else:
+            self.records[number].see(inputs)
 
     def _see_both(self, number: int, passed: Passed) -> None:
         self.records[number].add(passed)
+        if self.proxy == "windowed":
+            inputs, _, real = passed
+            self.records[number].see(inputs if real is None else inputs[real])
 
     @torch.no_grad()
     def _end(self) -> None:
         frames = NullFrames(self.draws, self.seed + PRIME * self.steps_seen)
         for record in self.records:
             record.end(self.steps_seen, frames)
+        sampled, between = divmod(self._since(), self.every)
+        if self.proxy == "windowed" and sampled >= 0 == between and (sampled + 1) % self.refit_every == 0:
+            for record in self.records:
+                record.refit()
         self.steps_seen += 1
         if not self._given and self.steps_seen == self.fit_steps:
             for record in self.records:
-                record.fit(self.rank)
+                if self.proxy == "concepts":
+                    record.fit_concepts(self.rank, seed=self.seed)
+                else:
+                    record.fit(self.rank)
         self._aim()
+
+    def _since(self) -> int:
+        """Return how many steps after the fit this one is."""
+        return self.steps_seen - (0 if self._given else self.fit_steps)

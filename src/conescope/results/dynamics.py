@@ -166,7 +166,8 @@ class Event(BaseModel):
 class Trajectory(BaseModel):
     """Measures of layers over steps: `tables[measure][layer][step]`, by their places; None for no value.
 
-    `events` are read off the effective rank, which is always among the measures.
+    `events` are read off the effective rank, which is always among the measures. `scalars[name][step]` are
+    numbers of the training itself, such as the gradient noise scale, at steps of their own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -176,6 +177,7 @@ class Trajectory(BaseModel):
     steps: tuple[int, ...]
     tables: dict[str, tuple[tuple[float | None, ...], ...]]
     events: tuple[Event, ...] = ()
+    scalars: dict[str, dict[int, float | None]] = {}
 
     def value(self, measure: str, layer: str, step: int) -> float | None:
         """Return one value; None if there is none.
