@@ -5,7 +5,7 @@
 MiniLM out of a wheel, batches of 64 x 16 tokens, bfloat16 autocast, all linear maps of its blocks; every 20th
 step is sampled, in the fit and after it. Arms take turns. A whole training is fit steps and sampled ones, and
 one fit at the end of the first 30 %, which is timed by itself and spread over the steps told. A full run
-writes results/dynamics.json; `--quick` takes few steps and writes only where `-o` says.
+writes results/dynamics.json; `--quick` looks at one map and writes only where `-o` says.
 """
 
 import sys
@@ -23,6 +23,7 @@ from conescope.dynamics import TangentEnergy
 
 EVERY = 20
 STEPS = {"full": 2000, "quick": 200}  # of the training over which the one fit is spread
+MODULES = {"full": None, "quick": ["bert.encoder.layer.0.attention.self.query"]}
 ROUNDS = {"full": 5, "quick": 1}
 PLAIN, UNSAMPLED, FIT, SAMPLED = "a step", "one that is not sampled", "one of the fit", "a sampled one"
 
@@ -50,15 +51,15 @@ def rows(size: str) -> list[Row]:
     torch.manual_seed(0)
     model = auto.from_pretrained(Path(weights("minilm", RESULTS))).train()
     step = training(model)
-    fitting = TangentEnergy(model, total_steps=10, fit_fraction=0.2, every=1)
+    fitting = TangentEnergy(model, MODULES[size], total_steps=10, fit_fraction=0.2, every=1)
     with fitting:
         step()
         fit = once(step)  # the second of two steps ends the fit
     proxies = fitting.proxies()
-    sampled = TangentEnergy(model, every=1, proxies=proxies)
-    idle = TangentEnergy(model, every=10**9, proxies=proxies)
+    sampled = TangentEnergy(model, MODULES[size], every=1, proxies=proxies)
+    idle = TangentEnergy(model, MODULES[size], every=10**9, proxies=proxies)
     idle.steps_seen = 1
-    streaming = TangentEnergy(model, total_steps=10**9, every=1)
+    streaming = TangentEnergy(model, MODULES[size], total_steps=10**9, every=1)
 
     def within(energy: TangentEnergy) -> Callable[[], None]:
         def one() -> None:

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from conescope.dynamics.anisotropy_share import AnisotropyShare, anisotropy_share, isoscore_star_ceiling
 from conescope.dynamics.collapse import collapses
+from conescope.dynamics.concepts import concept_proxy
 from conescope.dynamics.energy import energy, excess_ratio, variance_share
 from conescope.dynamics.frames import normal_frames, random_frames
 from conescope.dynamics.frequency import FrequencyGeometry, centroid_distance, frequency_geometry
 from conescope.dynamics.gradient_energy import GradientEnergy, gradient_energy
+from conescope.dynamics.noise_scale import NoiseScale, noise_scale
 from conescope.dynamics.proxy import Proxy, fit_proxy
 from conescope.dynamics.recorder import Recorder
 from conescope.dynamics.shuffled import shuffled_energies, shuffled_energy
@@ -26,6 +28,7 @@ __all__ = [
     "FrequencyGeometry",
     "GradientEnergy",
     "LightningTangentCallback",
+    "NoiseScale",
     "Proxy",
     "Recorder",
     "TangentCallback",
@@ -35,6 +38,7 @@ __all__ = [
     "anisotropy_share",
     "centroid_distance",
     "collapses",
+    "concept_proxy",
     "curvature_visibility",
     "energy",
     "excess_ratio",
@@ -42,6 +46,7 @@ __all__ = [
     "frequency_geometry",
     "gradient_energy",
     "isoscore_star_ceiling",
+    "noise_scale",
     "normal_frames",
     "random_frames",
     "shuffled_energies",
