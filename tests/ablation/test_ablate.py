@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 
 import pytest
 from safetensors.torch import load_file
@@ -89,7 +90,9 @@ def test_all_arms_get_the_same_examples_in_the_same_order(model, tmp_path):
             self.order = []
 
         def __getitem__(self, row):
-            self.order.append(row)
+            # the runtime check of types looks at elements, too
+            if sys._getframe(1).f_code.co_filename.endswith("fetch.py"):  # the data loader's
+                self.order.append(row)
             return super().__getitem__(row)
 
     settings = plan(model, ())
@@ -101,7 +104,7 @@ def test_all_arms_get_the_same_examples_in_the_same_order(model, tmp_path):
             settings.recipe, train, None, CLASSES, tokenizer, tmp_path / str(number),
             seed=3, regularizer=parse_arm(arm).loss(), on_step=lambda step, steps, loss: None,
         )  # fmt: skip
-        orders.append(train.order[-80:])  # the runtime check of types looks at an element before
+        orders.append(train.order)
     assert len(orders[0]) == 80
     assert orders[0][:40] != sorted(orders[0][:40])
     assert orders[1] == orders[0]
