@@ -85,20 +85,18 @@ def test_numbers_and_weights_are_those_of_a_loop_by_hand(tmp_path):
 
 
 def test_a_training_that_was_killed_goes_on_to_the_same_numbers(tmp_path):
-    def checkpoints():
-        return pl.callbacks.ModelCheckpoint(
-            tmp_path, filename="at-{step}", every_n_train_steps=5, save_top_k=-1
-        )
-
+    # five steps an epoch: within one, Lightning begins its batches anew
+    given = {"data": cloud(40, 8, seed=1), "max_epochs": 2}
+    saving = pl.callbacks.ModelCheckpoint(
+        tmp_path, filename="at-{step}", every_n_epochs=1, save_top_k=-1, save_on_train_epoch_end=True
+    )
     whole, killed, again = (LightningTangentCallback(**SETTINGS) for _ in range(3))
-    fit(tmp_path, whole)
-    module = None
+    fit(tmp_path, whole, **given)
     with pytest.raises(ValueError, match="killed"):
-        module = fit(tmp_path, killed, Stop(), checkpoints(), enable_checkpointing=True)
-    assert module is None
+        fit(tmp_path, killed, Stop(), saving, enable_checkpointing=True, **given)
     assert killed.result().seen == 7
     assert hooks(killed.energy._passing.model) == 0
-    fit(tmp_path, again, ckpt_path=tmp_path / "at-step=5.ckpt")
+    fit(tmp_path, again, ckpt_path=tmp_path / "at-step=5.ckpt", **given)
     assert_same(again.result(), whole.result())
     assert again.result().seen == 10
 
