@@ -32,7 +32,7 @@ COMMAND = "python -m experiments.marbut2024.pipeline --data FOLDER --folder WORK
 # So most of the levels lie below, where scores differ; 20 stands for what is left when noise is all there is.
 LEVELS = (0, 0.5, 1, 1.5, 2, 3, 5, 20)
 REPEATS, SEED = 3, 1
-SEQUENCES, POINTS = 400, 2048  # of WikiText-2; the points that measures of pairs and cells look at
+SEQUENCES, POINTS = 200, 2048  # of WikiText-2; the points that measures of pairs and cells look at
 BUDGET = Budget(examples=1000, epochs=3.0, lr=1e-4, batch_size=32, max_length=64, precision="bf16")
 PERMUTATIONS = 4999
 JACKKNIFE = 12  # groups of two runs: none takes all three runs of a level away

@@ -12,7 +12,7 @@ from conescope.perturb import Budget, Task, parse_task, perturbed, read_task, sc
 from conescope.perturb.given_dose import rank_correlations, score_associations, told
 from conescope.results import Measurement, Perturbation, PerturbedRun, ScoredTask, TaskRun
 from conescope.training.encoder import encode
-from conescope.training.single_run import train_run
+from conescope.training.single_run import train_model, train_run
 from conescope.training.tables import LabelledTexts
 from tests.cli.small_models import SENTENCES, bert
 from tests.profile.profiled import values
@@ -25,7 +25,7 @@ TASK = Task(
     LabelledTexts(tuple(TEXTS[:8]), None, LABELS[:8]),
     ("no", "yes"),
 )
-BUDGET = Budget(examples=10, epochs=2.0, lr=1e-2, batch_size=4, max_length=16, precision="fp32")
+BUDGET = Budget(examples=10, epochs=1.0, lr=1e-2, batch_size=4, max_length=16, precision="fp32")
 GIVEN = {"percents": [0, 30], "repeats": 2, "seed": 5, "measures": ["isoscore", "eee"], "budget": BUDGET}
 
 
@@ -48,9 +48,9 @@ def trained(monkeypatch):
 
     def seen(*given, seed, **options):
         seeds.append(seed)
-        return train_run(*given, seed=seed, **options)
+        return train_model(*given, seed=seed, **options)
 
-    monkeypatch.setattr(scoring, "train_run", seen)
+    monkeypatch.setattr(scoring, "train_model", seen)
     return seeds
 
 
@@ -79,7 +79,7 @@ def test_scores_are_those_of_the_perturbed_model_by_hand(made, folder, tmp_path)
             on_step=lambda step, steps, loss: None,
         )
         assert run.scores == wanted.scores
-        assert run.steps == 6  # two epochs of three batches
+        assert run.steps == 3  # one epoch; evaluating between two would draw numbers of dropout
 
 
 def test_the_measures_and_the_model_are_as_without_a_task(made, folder):
@@ -103,7 +103,7 @@ def test_the_folder_holds_a_file_for_each_run_and_no_model(made):
 
 def test_a_stopped_study_goes_on(made, folder, tmp_path, trained):
     def stop(done, total):
-        if total == 24 and done == 14:  # steps: in the third of four fine-tunings
+        if total == 12 and done == 7:  # steps: in the third of four fine-tunings
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -117,7 +117,7 @@ def test_a_stopped_study_goes_on(made, folder, tmp_path, trained):
     )
     assert trained == [5, 6]
     assert found == made[0]
-    assert told_steps[-1] == (24, 24)
+    assert told_steps[-1] == (12, 12)
     trained.clear()
     other = Task("dogs", TASK.train, TASK.dev, TASK.classes)
     more = study(folder, TEXTS, **(GIVEN | {"measures": ["vrm"]}), tasks=[TASK, other], path=tmp_path)

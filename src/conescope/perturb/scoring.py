@@ -26,9 +26,9 @@ from conescope.perturb.task import Budget, Task, fingerprint
 from conescope.perturb.weights import Parts
 from conescope.profile.running import Advance
 from conescope.results import PerturbedRun, ScoredTask, TaskRun
-from conescope.training.encoder import encode, load_tokenizer
-from conescope.training.scores import main_score
-from conescope.training.single_run import train_run
+from conescope.training.encoder import by_length, encode, load_tokenizer
+from conescope.training.scores import SCORES, main_score
+from conescope.training.single_run import train_model
 
 TASKS = "tasks"
 
@@ -91,13 +91,15 @@ class Scoring:
         on_step: Callable[[int, int, float], None],
     ) -> TaskRun:
         """Return a run with its scores, from the checkpoint of a stopped fine-tuning where there is one."""
+        train, dev = examples
         digest = hashlib.blake2b(run.key.encode(), digest_size=6).hexdigest()
         work = place.with_suffix(f".{digest}")  # of these settings alone, as are the checkpoints in it
         work.mkdir(parents=True, exist_ok=True)
         with self._saved(work, run.percent, run.seed) as model:
-            trained, _ = train_run(
+            trainer = train_model(
                 budget.recipe(str(model), str(self.device)),
-                *examples,
+                train,
+                None,
                 task.classes,
                 self.tokenizer,
                 work,
@@ -105,8 +107,10 @@ class Scoring:
                 regularizer=None,
                 on_step=on_step,
             )
+            found = trainer.predict([dev[row] for row in by_length(dev)]).metrics  # type: ignore[arg-type]
         shutil.rmtree(work)
-        return run.model_copy(update={"steps": trained.steps, "scores": trained.scores})
+        scores = {name: float(found[f"test_{name}"]) for name in SCORES}
+        return run.model_copy(update={"steps": trainer.state.global_step, "scores": scores})
 
     @contextmanager
     def _saved(self, work: Path, percent: float, seed: int) -> Iterator[Path]:
