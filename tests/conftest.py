@@ -2,8 +2,8 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test asks a hub, or waits for one that does not answer
 
-import jaxtyping  # noqa: E402
-import pytest  # noqa: E402
+import jaxtyping
+import pytest
 
 
 @pytest.fixture
