@@ -9,7 +9,18 @@ SRC = Path(__file__).parents[1] / "src" / "conescope"
 
 # Each floor may import the floors written before it. Rooms on one floor do not know each other.
 FLOORS = [
-    ["_types", "_check", "_closed_forms", "_copies", "_optional", "_files", "_intervals", "results"],
+    [
+        "_types",
+        "_check",
+        "_closed_forms",
+        "_copies",
+        "_optional",
+        "_files",
+        "_intervals",
+        "_checkpoints",
+        "_devices",
+        "results",
+    ],
     ["topology", "scale", "capture", "predict"],
     ["measures", "losses", "transforms"],
     ["survey"],

@@ -163,6 +163,22 @@ def test_a_training_that_was_killed_goes_on_to_the_same_numbers(whole, tmp_path,
     assert len(whole[0].result().sites[0].steps) == 4
 
 
+@pytest.mark.parametrize("proxy", ["windowed", "concepts"])
+def test_other_proxies_go_on_to_the_same_numbers(tmp_path, proxy):
+    def callback():
+        return TangentCallback(**SETTINGS, proxy=proxy, refit_every=2, reservoir=32)
+
+    alone, killed, again = callback(), callback(), callback()
+    trainer(tmp_path / "alone", alone, dropout=0.1, save=True).train()
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path / "killed", killed, Stop(8), dropout=0.1, save=True).train()
+    trainer(tmp_path / "killed", again, dropout=0.1, save=True).train(resume_from_checkpoint=True)
+    assert_same(again.result(), alone.result())
+    other = trainer(tmp_path / "killed", TangentCallback(**SETTINGS), dropout=0.1, save=True)
+    with pytest.raises(ValueError, match=f"measured with proxy = {proxy}, and now pca"):
+        other.train(resume_from_checkpoint=True)
+
+
 def test_accumulated_batches_are_no_steps(tmp_path):
     callback = TangentCallback(**SETTINGS)
     trainer(tmp_path, callback, accumulation=2, steps=4).train()

@@ -337,3 +337,51 @@ def test_blocks_of_a_transformer_are_found_and_the_width_of_a_conv1d_too():
         (96, 32, k) for k in range(1, 5)
     }
     assert all(len(site.steps) == 4 for site in found.sites)
+
+
+class Shared(nn.Module):
+    """Three maps of one input, as query, key and value are, and one that gets a copy of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.key, self.other = nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 16)
+        self.last = nn.Linear(16, 3)
+
+    def forward(self, points):
+        return self.last(torch.tanh(self.query(points)) * self.key(points) + self.other(points.clone()))
+
+
+def test_maps_of_one_input_share_what_is_fitted_on_it_and_nothing_else_changes():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Shared()
+    with TangentEnergy(model, ["query", "key", "other"], rank=2, total_steps=10, every=1, draws=3) as te:
+        train(model, 2)
+        known = [record.moments for record in te.records]
+        train(model, 2, first=2)
+    assert known[0] is known[1]
+    assert known[0] is not known[2]
+    query, key, other = (te.proxies()[name] for name in ("query", "key", "other"))
+    assert query is key
+    torch.testing.assert_close(query.tangent, other.tangent, rtol=0, atol=0)
+    rows = torch.cat([batch(step)[0] for step in range(3)]).flatten(0, 1)
+    torch.testing.assert_close(
+        query.tangent.abs(), fit_proxy(moments(rows), 2).tangent.abs(), rtol=0, atol=1e-5
+    )
+
+
+def test_an_input_that_was_changed_in_place_is_another():
+    class Changed(Shared):
+        def forward(self, points):
+            points = points.clone()
+            first = self.query(points).detach().requires_grad_()
+            points.mul_(2)
+            return self.last(first + self.key(points))
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Changed()
+    with TangentEnergy(model, ["query", "key"], rank=2, total_steps=10, every=1, draws=3) as te:
+        train(model, 2)
+        once, twice = (record.moments for record in te.records)
+    torch.testing.assert_close(twice.scatter, 4 * once.scatter)

@@ -6,12 +6,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from conescope._checkpoints import last_whole_checkpoint
+from conescope._devices import chosen_device, chosen_precision
 from conescope.results import FineTuning
 from conescope.training.experiment import Experiment, PersistentEntropy
 from conescope.training.finetune import finetune
-from conescope.training.recipe import Recipe, chosen_device, chosen_precision
+from conescope.training.recipe import Recipe
 from conescope.training.scores import classification_scores
-from conescope.training.single_run import last_whole_checkpoint
 from conescope.training.tables import LabelledTexts
 from tests.samples import models
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from transformers import Trainer, TrainingArguments
 
+from conescope._checkpoints import numpy_states_allowed
 from conescope.losses import (
     Balanced,
     IsoScoreLoss,
@@ -18,13 +19,12 @@ from conescope.losses import (
 )
 from conescope.training import regularize
 from conescope.training.regularizer_state import load_state, save_state
-from conescope.training.single_run import _numpy_states_allowed
 from tests.samples import models
 
 
 @pytest.fixture(autouse=True)
 def old_trainers_can_read_their_own_checkpoints():
-    with _numpy_states_allowed():
+    with numpy_states_allowed():
         yield
 
 

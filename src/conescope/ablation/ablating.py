@@ -11,6 +11,7 @@ import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 
+from conescope._devices import chosen_device, chosen_precision
 from conescope._files import write_text
 from conescope.ablation.arms import ArmSpec
 from conescope.ablation.plan import Plan, shared_settings
@@ -20,7 +21,6 @@ from conescope.ablation.weight_selection import select_weights
 from conescope.results.ablation import Ablation, AblationArm, Choice, Tried
 from conescope.training.experiment import claim_settings
 from conescope.training.provenance import hardware, versions
-from conescope.training.recipe import chosen_device, chosen_precision
 
 
 def ablate(

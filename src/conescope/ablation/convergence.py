@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 
-def steps_to_reach(curve: Sequence[tuple[float, float]], target: float) -> float | None:
+def steps_to_reach(curve: Sequence[tuple[int | float, float]], target: float) -> float | None:
     """Return the first step at which the score is at least the target; None if it never is.
 
     Between two evaluations the score is taken to change linearly, so that the result does not jump by the

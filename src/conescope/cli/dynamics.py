@@ -58,6 +58,9 @@ def dynamics(
     fit_fraction: Annotated[float, typer.Option(metavar="X", help="Share of the steps for the fit.")] = 0.3,
     every: Annotated[int, typer.Option(min=1, metavar="N", help="Of so many steps one is looked at.")] = 20,
     draws: Annotated[int, typer.Option(min=1, metavar="N", help="Random frames of each null.")] = 20,
+    proxy: Annotated[
+        str, typer.Option(metavar="KIND", help="pca (fitted once), windowed (again and again) or concepts.")
+    ] = "pca",
     measures: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="Measures of each layer, over the steps.")
     ] = None,
@@ -107,6 +110,7 @@ def dynamics(
             fit_fraction=fit_fraction,
             every=every,
             draws=draws,
+            proxy=proxy,  # type: ignore[arg-type]
             measures=MEASURES if measures is None else _names(measures),
             record_every=record_every,
             sample=sample,

@@ -10,7 +10,7 @@ from torch import Tensor
 from conescope._files import write_text
 from conescope._optional import require
 from conescope.dynamics.gradient_energy import DRAWS
-from conescope.dynamics.proxy import Rank
+from conescope.dynamics.proxy import Kind, Rank
 from conescope.dynamics.stored import packed, unpack
 from conescope.dynamics.tangent_energy import TangentEnergy
 from conescope.results.dynamics import TangentResult
@@ -36,8 +36,8 @@ class LightningTangentCallback(Callback):
     batch; modules whose parameters are sharded can not be measured so.
 
     Args:
-        modules, rank, fit_fraction, every, draws, seed: as in `TangentEnergy`; modules are named as in
-            the LightningModule.
+        modules, rank, fit_fraction, every, draws, seed, proxy, refit_every, reservoir: as in `TangentEnergy`;
+            modules are named as in the LightningModule.
         path: a JSON file, written at each checkpoint and at the end; None writes none.
         total_steps: of the training; None asks the trainer, which can not know it of a stream.
         mask: batch -> which tokens are real, (inputs, tokens), or None; unless told, the `attention_mask` of
@@ -57,12 +57,17 @@ class LightningTangentCallback(Callback):
         path: str | Path | None = None,
         *,
         seed: int = 0,
+        proxy: Kind = "pca",
+        refit_every: int = 10,
+        reservoir: int = 2048,
         total_steps: int | None = None,
         mask: Callable[[Any], Tensor | None] = _attention_mask,
     ) -> None:
         self.modules = modules
         self.rank: Rank = rank
         self.fit_fraction, self.every, self.draws, self.seed = fit_fraction, every, draws, seed
+        self.proxy: Kind = proxy
+        self.refit_every, self.reservoir = refit_every, reservoir
         self.path = None if path is None else Path(path)
         self.total_steps = total_steps
         self.mask = mask
@@ -119,6 +124,9 @@ class LightningTangentCallback(Callback):
             self.draws,
             self.seed,
             count="manual",
+            proxy=self.proxy,
+            refit_every=self.refit_every,
+            reservoir=self.reservoir,
         )
         if kept is not None:
             unpack(energy, *kept)

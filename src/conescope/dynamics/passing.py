@@ -43,6 +43,7 @@ class Passing:
         self.mask: Tensor | None = None
         self._given_mask: Tensor | None = None
         self._two = bool(getattr(getattr(model, "config", None), "is_encoder_decoder", False))
+        self._last: _Last | None = None
         self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> "Passing":
@@ -57,7 +58,12 @@ class Passing:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+        self.forget()
         self.inputs = self.gradients = False  # graphs that outlive the context show nothing
+
+    def forget(self) -> None:
+        """Let go of the inputs that were seen last."""
+        self._last = None
 
     def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         mask = kwargs.get("attention_mask")
@@ -69,10 +75,10 @@ class Passing:
                 return  # an evaluation, or the first of the two runs of a gradient checkpoint
             given = (args[0] if args else next(iter(kwargs.values()))).detach()
             real = self._real(number, given)
-            rows = given.reshape(-1, given.shape[-1]).to(output.dtype).float()  # as autocast narrowed them
+            rows, shown = self._rows(given, output.dtype, real)
             if self.inputs:
                 with _Plain(rows):
-                    self.see(number, rows if real is None else rows[real])
+                    self.see(number, shown)
             if self.gradients:
 
                 def back(gradient: Tensor) -> None:
@@ -85,6 +91,17 @@ class Passing:
 
         return hook
 
+    def _rows(self, given: Tensor, dtype: torch.dtype, real: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the inputs as rows in float32, as autocast narrowed them, and those that are no padding.
+
+        Modules that are given one tensor after another, as query, key and value are, get the same objects.
+        """
+        marks = (given.data_ptr(), given.shape, given.stride(), given._version, dtype, real is None)
+        if self._last is None or self._last.marks != marks:
+            rows = given.reshape(-1, given.shape[-1]).to(dtype).float()
+            self._last = _Last(marks, given, rows, rows if real is None else rows[real])
+        return self._last.rows, self._last.shown
+
     def _real(self, number: int, given: Tensor) -> Tensor | None:
         mask = self._given_mask if self.mask is None else self.mask
         if mask is None or mask.shape != given.shape[:-1]:
@@ -92,6 +109,15 @@ class Passing:
         if self._two and "decoder" in self.sites[number].name:
             return None
         return mask.reshape(-1).to(given.device)
+
+
+class _Last(NamedTuple):
+    """The inputs that passed last; `given` keeps their memory from being used again."""
+
+    marks: tuple[Any, ...]
+    given: Tensor
+    rows: Tensor
+    shown: Tensor
 
 
 class _Plain:

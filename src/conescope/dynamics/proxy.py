@@ -13,6 +13,7 @@ from torch import Tensor
 
 from conescope._types import Covariance, Spectrum
 from conescope.dynamics.energy import check_rank
+from conescope.dynamics.streamed import Streamed
 from conescope.scale import Moments
 
 EXPLAINED = 0.9
@@ -38,7 +39,7 @@ class Proxy(NamedTuple):
         )
 
 
-def fit_proxy(moments: Moments, rank: Rank = "auto") -> Proxy:
+def fit_proxy(moments: Moments | Streamed, rank: Rank = "auto") -> Proxy:
     """Return the proxy of points with these moments (of order 2).
 
     Raises:
@@ -51,7 +52,7 @@ def fit_proxy(moments: Moments, rank: Rank = "auto") -> Proxy:
         raise ValueError("inputs that all coincide have no directions; look at another module")
     values, directions = principal(moments.scatter)
     k = automatic_rank(values) if rank == "auto" else rank
-    check_rank(k, moments.d)
+    check_rank(k, len(moments.mean))
     return Proxy(
         tangent=directions[:, :k],
         following=directions[:, k : 2 * k],
@@ -94,6 +95,6 @@ def principal(scatter: Covariance) -> tuple[Spectrum, Covariance]:
     return values.flip(0).clamp(min=0), vectors.flip(1)
 
 
-def _uncentered(moments: Moments, k: int) -> Float[Tensor, "d k"]:
+def _uncentered(moments: Moments | Streamed, k: int) -> Float[Tensor, "d k"]:
     assert moments.scatter is not None  # of order 2
     return principal(moments.scatter + moments.n * torch.outer(moments.mean, moments.mean))[1][:, :k]

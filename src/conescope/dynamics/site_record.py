@@ -13,10 +13,9 @@ from conescope.dynamics.proxy import Proxy, Rank, fit_proxy
 from conescope.dynamics.reservoir import refilled
 from conescope.dynamics.sites import Site
 from conescope.dynamics.step_sums import Skipped, StepSums, controls
+from conescope.dynamics.streamed import Streamed, merged, streamed
 from conescope.dynamics.verdict import phases
 from conescope.results.dynamics import TangentSite, TangentStep
-from conescope.scale import Moments
-from conescope.scale.moments import merge, moments
 
 
 @dataclass
@@ -25,7 +24,7 @@ class SiteRecord:
 
     site: Site
     proxy: Proxy | None = None
-    moments: Moments | None = None
+    moments: Streamed | None = None
     reservoir: Tensor | None = None
     seen: int = 0  # inputs of the reservoir and those that it passed over
     sums: StepSums | None = None
@@ -36,8 +35,8 @@ class SiteRecord:
     def see(self, inputs: Float[Tensor, "n d"]) -> None:
         """Add inputs to the fit; those of a step that a gradient scaler will skip are left out."""
         if len(inputs) and bool(torch.isfinite(inputs).all()):
-            found = moments(inputs, precision="single")
-            self.moments = found if self.moments is None else merge(self.moments, found)
+            found = streamed(inputs)
+            self.moments = found if self.moments is None else merged(self.moments, found)
 
     def sample(self, inputs: Float[Tensor, "n d"], *, size: int, seed: int) -> None:
         """Add inputs to the reservoir of a fit of concepts."""
@@ -65,22 +64,23 @@ class SiteRecord:
                 self.steps.append(found)
         self.sums = None
 
-    def fit(self, rank: Rank) -> None:
-        """Freeze the proxy, or note why there is none."""
+    def fit(self, rank: Rank, fitted: dict[int, Proxy]) -> None:
+        """Freeze the proxy, or note why there is none; `fitted` has those of moments that sites share."""
         known, self.moments = self.moments, None
-        if known is None or known.scatter is None:
+        if known is None:
             self.note = "no inputs were seen: the module did not run, or without a gradient"
         elif not float(known.scatter.trace()) > 0:
             self.note = "all inputs coincide: there are no directions to fit"
         else:
-            self.proxy = fit_proxy(known, rank)
+            self.proxy = fitted.get(id(known)) or fit_proxy(known, rank)
+            fitted[id(known)] = self.proxy
             if known.n < self.site.d:
                 self.note = f"fitted on {known.n} inputs of {self.site.d} dimensions, which is few"
 
     def refit(self) -> None:
         """Freeze another proxy, of the same rank, on the inputs since the last, if they have directions."""
         known, self.moments = self.moments, None
-        if known is None or known.scatter is None or self.proxy is None:
+        if known is None or self.proxy is None:
             return
         if float(known.scatter.trace()) > 0:
             self.proxy = fit_proxy(known, self.proxy.tangent.shape[1])

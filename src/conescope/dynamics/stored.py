@@ -6,7 +6,7 @@ run when it is read. Sums of a step that did not end are not kept: a checkpoint 
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,14 +16,14 @@ from conescope._files import whole_file
 from conescope._optional import require
 from conescope.dynamics.proxy import Proxy
 from conescope.dynamics.site_record import SiteRecord
+from conescope.dynamics.streamed import Streamed
 from conescope.dynamics.tangent_energy import TangentEnergy
 from conescope.results.dynamics import TangentStep
-from conescope.scale import Moments
 
 SCHEMA = "conescope.tangent-state/1"
 KEY = "tangent"  # of the metadata
 LEFT_OUT = ("site", "sums")  # the module itself, and what lasts as long as a step
-KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Moments, Proxy)}
+KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Streamed, Proxy)}
 
 
 def packed(energy: TangentEnergy) -> tuple[str, dict[str, Tensor]]:
@@ -122,6 +122,9 @@ def _settings(energy: TangentEnergy) -> dict[str, Any]:
         "every": energy.every,
         "draws": energy.draws,
         "seed": energy.seed,
+        "proxy": energy.proxy,
+        "refit_every": energy.refit_every,
+        "reservoir": energy.reservoir,
     }
 
 
@@ -136,8 +139,7 @@ def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:
         return {"step": value.model_dump()}
     kind = type(value).__name__
     if kind in KINDS:
-        names = [field.name for field in fields(value)] if is_dataclass(value) else value._fields
-        return {"kind": kind, "fields": {name: _pack(getattr(value, name), tensors) for name in names}}
+        return {"kind": kind, "fields": {n: _pack(v, tensors) for n, v in value._asdict().items()}}
     if isinstance(value, list | tuple):
         packed_values = [_pack(each, tensors) for each in value]
         return packed_values if isinstance(value, list) else {"tuple": packed_values}

@@ -9,7 +9,7 @@ from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from conescope._files import write_text
 from conescope.dynamics.gradient_energy import DRAWS
-from conescope.dynamics.proxy import Rank
+from conescope.dynamics.proxy import Kind, Rank
 from conescope.dynamics.stored import load, save
 from conescope.dynamics.tangent_energy import TangentEnergy
 from conescope.results.dynamics import TangentResult
@@ -32,7 +32,7 @@ class TangentCallback(TrainerCallback):
     training with the same callback begins.
 
     Args:
-        modules, rank, fit_fraction, every, draws, seed: as in `TangentEnergy`.
+        modules, rank, fit_fraction, every, draws, seed, proxy, refit_every, reservoir: as in `TangentEnergy`.
         path: a JSON file, written at each checkpoint and at the end; None writes none.
 
     Raises:
@@ -51,10 +51,15 @@ class TangentCallback(TrainerCallback):
         path: str | Path | None = None,
         *,
         seed: int = 0,
+        proxy: Kind = "pca",
+        refit_every: int = 10,
+        reservoir: int = 2048,
     ) -> None:
         self.modules = modules
         self.rank: Rank = rank
         self.fit_fraction, self.every, self.draws, self.seed = fit_fraction, every, draws, seed
+        self.proxy: Kind = proxy
+        self.refit_every, self.reservoir = refit_every, reservoir
         self.path = None if path is None else Path(path)
         self.energy: TangentEnergy | None = None
 
@@ -98,6 +103,9 @@ class TangentCallback(TrainerCallback):
             self.draws,
             self.seed,
             count="manual",  # the Trainer knows its steps, also where an optimizer is not torch's
+            proxy=self.proxy,
+            refit_every=self.refit_every,
+            reservoir=self.reservoir,
         )
         if state.global_step > 0:
             load(energy, _kept(args, state.global_step))

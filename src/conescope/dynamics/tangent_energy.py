@@ -6,7 +6,7 @@ frozen, and at every k-th step the true weight gradient is compared with them an
 
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from conescope.dynamics.proxy import Kind, Proxy, Rank
 from conescope.dynamics.site_record import SiteRecord
 from conescope.dynamics.sites import linear_maps
 from conescope.dynamics.step_counter import StepCounter
+from conescope.dynamics.streamed import Streamed
 from conescope.results.dynamics import TangentResult
 
 if TYPE_CHECKING:
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
 
 FIT_STEPS = 300  # of a training whose length is not told
 PRIME = 1_000_003  # so that steps draw other frames
+
+
+class _Shared(NamedTuple):
+    """Inputs that were seen last, and moments before and after them: query, key and value share theirs."""
+
+    inputs: Tensor
+    before: Streamed | None
+    after: Streamed | None
 
 
 class TangentEnergy:
@@ -103,6 +112,7 @@ class TangentEnergy:
         self._given = proxies is not None
         self._check_widths()
         self._architecture = type(unwrapped(model)).__name__
+        self._shared: _Shared | None = None
         self._passing = Passing(model, sites, self._see, self._see_both)
         self._counter = StepCounter(model, self._end)
 
@@ -190,10 +200,16 @@ class TangentEnergy:
         self._passing.gradients = not fitting and self._since() % self.every == 0
 
     def _see(self, number: int, inputs: Tensor) -> None:
+        record = self.records[number]
         if self.proxy == "concepts":
-            self.records[number].sample(inputs, size=self.reservoir, seed=self.seed)
-        else:
-            self.records[number].see(inputs)
+            record.sample(inputs, size=self.reservoir, seed=self.seed)
+            return
+        before, known = record.moments, self._shared
+        if known is not None and known.inputs is inputs and known.before is before:
+            record.moments = known.after
+            return
+        record.see(inputs)
+        self._shared = _Shared(inputs, before, record.moments)
 
     def _see_both(self, number: int, passed: Passed) -> None:
         self.records[number].add(passed)
@@ -211,13 +227,21 @@ class TangentEnergy:
             for record in self.records:
                 record.refit()
         self.steps_seen += 1
+        self._shared = None
+        self._passing.forget()
         if not self._given and self.steps_seen == self.fit_steps:
-            for record in self.records:
-                if self.proxy == "concepts":
-                    record.fit_concepts(self.rank, seed=self.seed)
-                else:
-                    record.fit(self.rank)
+            self._fit()
         self._aim()
+
+    def _fit(self) -> None:
+        shared = [record.moments for record in self.records]  # alive, so that no two have one id
+        fitted: dict[int, Proxy] = {}
+        for record in self.records:
+            if self.proxy == "concepts":
+                record.fit_concepts(self.rank, seed=self.seed)
+            else:
+                record.fit(self.rank, fitted)
+        del shared
 
     def _since(self) -> int:
         """Return how many steps after the fit this one is."""

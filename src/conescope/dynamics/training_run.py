@@ -8,18 +8,18 @@ so the same call resumes, and one that is done is read back.
 import math
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
+from conescope._checkpoints import last_whole_checkpoint, numpy_states_allowed
+from conescope._devices import chosen_device, chosen_precision
 from conescope._files import write_text
 from conescope._optional import require
 from conescope.dynamics.gradient_energy import DRAWS
 from conescope.dynamics.objectives import Objective, task_of
-from conescope.dynamics.proxy import Rank
+from conescope.dynamics.proxy import Kind, Rank
 from conescope.dynamics.tangent_energy import TangentEnergy
 from conescope.dynamics.training_settings import check, claim
 from conescope.results.dynamics import TangentResult, Trajectory
@@ -55,6 +55,7 @@ def watched_training(
     fit_fraction: float = 0.3,
     every: int = 20,
     draws: int = DRAWS,
+    proxy: Kind = "pca",
     measures: Sequence[str] = MEASURES,
     record_every: int | None = None,
     sample: int = 256,
@@ -86,11 +87,12 @@ def watched_training(
         fit_fraction: of the steps.
         every: of so many steps one is looked at, in the fit and after it.
         draws: of random frames.
+        proxy: pca, windowed or concepts, as in `TangentEnergy`.
         measures: of each layer, mean-pooled, of a fixed sample of the texts.
         record_every: steps between these; None takes about 40 in all.
         sample: texts in that sample, drawn by the seed.
         seed: of new weights, the order of the data, dropout and all draws.
-        precision: auto (bf16 on a GPU that has it), fp32, bf16 or fp16.
+        precision: auto (bf16 where it is multiplied fast), fp32, bf16 or fp16.
         device: auto, cpu or cuda.
         save_steps: between checkpoints.
         advance: told of each step.
@@ -107,21 +109,25 @@ def watched_training(
     for package in ("transformers", "accelerate"):
         require(package, extra="hf")
     transformers = require("transformers", extra="hf")
+    from conescope.dynamics.tangent_callback import STATE as TANGENT_STATE
     from conescope.dynamics.tangent_callback import TangentCallback
+    from conescope.dynamics.trajectory_callback import STATE as TRAJECTORY_STATE
     from conescope.dynamics.trajectory_callback import TrajectoryCallback
 
     folder = Path(path)
     transformers.set_seed(seed)
     task = task_of(model, texts, pairs, labels, objective, max_length=max_length, from_scratch=from_scratch)
     steps = math.ceil(epochs * -(-len(task.rows) // batch_size))
-    TangentEnergy(task.model, modules, rank, fit_fraction, steps, every, draws, seed)  # refuses what is wrong
+    TangentEnergy(  # refuses what is wrong
+        task.model, modules, rank, fit_fraction, steps, every, draws, seed, proxy=proxy
+    )
     claim(folder, settings)
     if all((folder / name).is_file() for name in RESULTS):
         return _read(folder)
     order = torch.randperm(len(task.rows), generator=torch.Generator().manual_seed(seed))[:sample].tolist()
     shown = [task.rows[number] for number in order]
     batches = [task.plain(shown[start : start + batch_size]) for start in range(0, len(shown), batch_size)]
-    tangent = TangentCallback(modules, rank, fit_fraction, every, draws, seed=seed)
+    tangent = TangentCallback(modules, rank, fit_fraction, every, draws, seed=seed, proxy=proxy)
     trajectory = TrajectoryCallback(
         batches, measures, record_every or max(round(steps / TIMES), 1), seed=seed
     )
@@ -145,8 +151,10 @@ def watched_training(
     )
     trainer.remove_callback(transformers.PrinterCallback)
     try:
-        with _numpy_states_allowed():
-            trainer.train(resume_from_checkpoint=_last_whole(checkpoints))
+        with numpy_states_allowed():
+            trainer.train(
+                resume_from_checkpoint=last_whole_checkpoint(checkpoints, (TANGENT_STATE, TRAJECTORY_STATE))
+            )
     finally:
         tangent.close()
     write_text(folder / RESULTS[1], trajectory.trajectory().to_json())
@@ -177,9 +185,8 @@ def _arguments(
 ) -> Any:
     from transformers import TrainingArguments
 
-    on_gpu = device != "cpu" and torch.cuda.is_available()
-    if precision == "auto":
-        precision = "bf16" if on_gpu and torch.cuda.is_bf16_supported() else "fp32"
+    where = chosen_device(device)
+    precision, on_gpu = chosen_precision(precision, where), where.type == "cuda"
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=epochs,
@@ -217,21 +224,3 @@ def _watcher(advance: Advance) -> Any:
             advance(state.global_step, state.max_steps, self.loss)
 
     return Watcher()
-
-
-def _last_whole(folder: Path) -> str | None:
-    """Return the newest checkpoint that was written to its end, which what was measured shows."""
-    from conescope.dynamics import tangent_callback, trajectory_callback
-
-    for place in sorted(folder.glob("checkpoint-*"), key=lambda place: -int(place.name.rpartition("-")[2])):
-        last = ("trainer_state.json", tangent_callback.STATE, trajectory_callback.STATE)
-        if all((place / name).is_file() for name in last):  # callbacks write after the Trainer, in this order
-            return str(place)
-    return None
-
-
-def _numpy_states_allowed() -> AbstractContextManager[None]:
-    """Let a checkpoint hold the state of numpy's generator, which older transformers forget to allow."""
-    types: list[Any] = [np.empty(0).__reduce__()[0], np.ndarray, np.dtype, type(np.dtype(np.uint32))]
-    allowed = getattr(torch.serialization, "safe_globals", None)
-    return nullcontext() if allowed is None else allowed(types)

@@ -107,7 +107,7 @@ class Scoring:
                 regularizer=None,
                 on_step=on_step,
             )
-            found = trainer.predict([dev[row] for row in by_length(dev)]).metrics  # type: ignore[arg-type]
+            found = trainer.predict([dev[row] for row in by_length(dev)]).metrics or {}  # type: ignore[arg-type]
         shutil.rmtree(work)
         scores = {name: float(found[f"test_{name}"]) for name in SCORES}
         return run.model_copy(update={"steps": trainer.state.global_step, "scores": scores})

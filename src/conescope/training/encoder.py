@@ -11,8 +11,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from conescope._devices import chosen_device
 from conescope.capture import LayerCapture, layers_needed, pool
-from conescope.training.recipe import Recipe, chosen_device
+from conescope.training.recipe import Recipe
 from conescope.training.tables import LabelledTexts
 
 

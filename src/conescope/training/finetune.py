@@ -18,13 +18,13 @@ from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from conescope._devices import chosen_device, chosen_precision
 from conescope._files import whole_file, write_text
 from conescope.results import Arm, Difference, FineTuning, Run, Snapshot
 from conescope.training.comparison import differences, verdict_sentence
 from conescope.training.encoder import embed, encode, load_model, load_tokenizer
 from conescope.training.experiment import Experiment, PersistentEntropy, claim
 from conescope.training.provenance import hardware, versions
-from conescope.training.recipe import chosen_device, chosen_precision
 from conescope.training.scores import main_score
 from conescope.training.single_run import train_run
 from conescope.training.snapshot import snapshot

@@ -1,10 +1,8 @@
 """One training run: a pretrained model, one seed, with or without a regularizer, resumable."""
 
-import json
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +22,11 @@ from transformers import (
 )
 from transformers.trainer_callback import PrinterCallback
 
+from conescope._checkpoints import last_whole_checkpoint, numpy_states_allowed
+from conescope._devices import chosen_device, chosen_precision
 from conescope.training.encoder import by_length, embed, load_model
 from conescope.training.mean_loss import MeanLossTrainer
-from conescope.training.recipe import Recipe, chosen_device, chosen_precision
+from conescope.training.recipe import Recipe
 from conescope.training.reference import ReferenceRefresh
 from conescope.training.regularize import Regularizer, regularize
 from conescope.training.scores import classification_scores
@@ -183,7 +183,7 @@ def train_model(
         compute_metrics=_metrics,
         callbacks=callbacks,
     )
-    with _numpy_states_allowed():
+    with numpy_states_allowed():
         trainer.train(resume_from_checkpoint=last_whole_checkpoint(folder / "checkpoints"))
     return trainer
 
@@ -200,31 +200,6 @@ def evaluation_rows(trainer: Trainer) -> list[dict[str, float]]:
         for row in trainer.state.log_history
         if "eval_loss" in row
     ]
-
-
-def _numpy_states_allowed() -> AbstractContextManager[None]:
-    """Let a checkpoint hold the state of numpy's generator, which older transformers forget to allow.
-
-    torch.load reads nothing but tensors and plain values since 2.6; the three types here are arrays.
-    """
-    rebuild = np.empty(0).__reduce__()[0]  # moved between modules from numpy 1 to 2
-    types: list[Any] = [rebuild, np.ndarray, np.dtype, type(np.dtype(np.uint32))]
-    return (
-        torch.serialization.safe_globals(types)
-        if hasattr(torch.serialization, "safe_globals")
-        else nullcontext()
-    )
-
-
-def last_whole_checkpoint(folder: Path) -> str | None:
-    """Return the newest checkpoint that was written to its end, which its trainer state shows."""
-    for path in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
-        try:
-            json.loads((path / "trainer_state.json").read_text())
-        except (OSError, ValueError):
-            continue  # the run was stopped while it wrote this one
-        return str(path)
-    return None
 
 
 def steps_an_epoch(recipe: Recipe, examples: int) -> int:
