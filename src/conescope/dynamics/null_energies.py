@@ -22,10 +22,9 @@ RIDGE = 1e-15  # of the trace, so that a singular L L^T has a factor
 
 
 class NullEnergies(NamedTuple):
-    """Energies in frames normal to the basis and anywhere, and IsoScore* of the rows without the first."""
+    """Energies in frames normal to the basis, and IsoScore* of the rows without these frames."""
 
     normals: Float[Tensor, " draws"]
-    random: Float[Tensor, " draws"]
     evenness: Float[Tensor, " draws"]
 
 
@@ -41,20 +40,17 @@ class Squares(NamedTuple):
 def null_energies(form: "Few | Many", frames: NullFrames) -> NullEnergies:
     """Return the energies and scores in random frames of the rank of the basis that the form holds."""
     d, k = form.basis.shape
-    rows = form.rows + k if isinstance(form, Few) else d
-    held = max(AT_ONCE // (rows * k), 1)
-    normals, random, evenness = [], [], []
+    held = max(AT_ONCE // ((form.rows if isinstance(form, Few) else d) * k), 1)
+    normals, evenness = [], []
     for first in range(0, frames.draws, held):
         draws = range(first, min(first + held, frames.draws))
-        anywhere = frames.block(d, k, rows, draws, form.basis.device)
         if isinstance(form, Few):
             found = form.squares(frames.block(d - k, k, form.rows, draws, form.basis.device))
         else:
-            found = form.squares(beside(anywhere, form.basis))
+            found = form.squares(beside(frames.block(d, k, d, draws, form.basis.device), form.basis))
         normals.append(found.whole / form.total)
-        random.append(form.energies(anywhere) / form.total)
         evenness.append(evenness_without(form, found))
-    return NullEnergies(torch.cat(normals).clamp(0, 1), torch.cat(random).clamp(0, 1), torch.cat(evenness))
+    return NullEnergies(torch.cat(normals).clamp(0, 1), torch.cat(evenness))
 
 
 def form_of(gradient: Float[Tensor, "o d"], basis: Float[Tensor, "d k"]) -> "Few | Many":
@@ -91,10 +87,6 @@ class Few:
         """Return the squares of normal frames with these blocks."""
         return self._squares(self.root.to(blocks.dtype) @ blocks)
 
-    def energies(self, blocks: Float[Tensor, "draws s k"]) -> Float[Tensor, " draws"]:
-        """Return || G R ||^2 of frames of which these are the components along the basis and the rows."""
-        return squared(torch.cat([self.inside, self.root], dim=1).to(blocks.dtype) @ blocks)
-
     def _squares(self, images: Float[Tensor, "draws r k"]) -> Squares:
         centered = images[:, :-1]
         product = dotted(centered, self.within.to(centered.dtype) @ centered)
@@ -121,11 +113,6 @@ class Many:
         centered = dotted(frames, images)
         along = squared((self.mean.to(frames.dtype) @ frames)[:, None])
         return Squares(centered + along, centered, squared(images), squared(frames.mT @ images))
-
-    def energies(self, frames: Float[Tensor, "draws d k"]) -> Float[Tensor, " draws"]:
-        """Return || G R ||^2 of these frames."""
-        images = self.scatter.to(frames.dtype) @ frames
-        return dotted(frames, images) + squared((self.mean.to(frames.dtype) @ frames)[:, None])
 
 
 def stacked(gradient: Float[Tensor, "o d"]) -> Float[Tensor, "rows d"]:

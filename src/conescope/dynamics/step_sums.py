@@ -47,6 +47,7 @@ def controls(sums: StepSums, proxy: Proxy, *, step: int, frames: NullFrames) -> 
         return Skipped("not finite")
     if largest == 0 or sums.shuffle is None:
         return Skipped("zero")
+    d, k = proxy.tangent.shape
     gradient = sums.gradient / largest  # no square over- or underflows, and no share changes
     form = form_of(gradient, proxy.tangent)
     nulls, tangent = null_energies(form, frames), form.tangent()
@@ -64,7 +65,7 @@ def controls(sums: StepSums, proxy: Proxy, *, step: int, frames: NullFrames) -> 
         normal=float(found.normals.mean()),
         ratio=_number(found.ratio),
         p=float(found.p),
-        random=float(nulls.random.mean()),
+        random=k / d,  # the expectation in a Haar frame, whatever the gradient
         following=float(following / form.total),
         uncentered=float(uncentered / form.total),
         shuffled=_number(shuffled),

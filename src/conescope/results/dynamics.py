@@ -17,10 +17,10 @@ class TangentStep(BaseModel):
     """One sampled step at one linear map; shares of the squared gradient, None where there is no number.
 
     `energy` is in the tangent proxy; `normal`, `random`, `following` and `uncentered` in frames of the same
-    rank: normal to it, anywhere, the next principal directions, the first uncentered ones. `shuffled` is
-    expected if gradients meet inputs of other positions, `variance_share` that of the inputs themselves, and
-    `excess` the energy over it. `delta` is how much more even (IsoScore*) the gradient's rows become without
-    the proxy than without normal frames.
+    rank: normal to it, anywhere (expected: k / d), the next principal directions, the first uncentered ones.
+    `shuffled` is expected if gradients meet inputs of other positions, `variance_share` that of the inputs
+    themselves, and `excess` the energy over it. `delta` is how much more even (IsoScore*) the gradient's rows
+    become without the proxy than without normal frames.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
