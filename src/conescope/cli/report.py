@@ -1,9 +1,21 @@
-"""`conescope report`: draw the report of a result."""
+"""`conescope report`: draw the page of a stored result."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+DRAWN = (
+    "ablation",
+    "barcode",
+    "bias_drift",
+    "finetuning",
+    "perturbation",
+    "profile",
+    "tangent",
+    "trajectory",
+)
 
 
 def report(
@@ -11,8 +23,9 @@ def report(
         list[Path],
         typer.Argument(
             metavar="RESULT",
-            help="The result.json of `conescope finetune` or `conescope demo`; or profile.json files of "
-            "`conescope layers`, one or more.",
+            help="The JSON that a command wrote: result.json (finetune, demo), ablation.json, "
+            "perturbation.json, tangent.json or trajectory.json (dynamics; both are read), bias drift, "
+            "a barcode, or profile.json files (layers), one or more.",
         ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The HTML file to write.")] = Path(
@@ -20,33 +33,79 @@ def report(
     ),
 ) -> None:
     """Draw a result, or profiles side by side, as one HTML file that works offline."""
-    from pydantic import ValidationError
-
-    from conescope.report import write_profile, write_report
-    from conescope.results import FineTuning
-    from conescope.survey.compare import is_profile
-
-    if is_profile(results[0]):
+    kinds = [_kind(path) for path in results]
+    if kinds == ["profile"] * len(results):
         from conescope.profile.side_by_side import stored_profile
+        from conescope.report import write_profile
 
         write_profile([stored_profile(path) for path in results], output)
-        typer.echo(f"Report: {output}")
-        return
-    result, *more = results
-    if more:
+    elif set(kinds) <= {"tangent", "trajectory"} and len({path.parent for path in results}) == 1:
+        _draw_dynamics(results[0].parent, output)
+    elif len(results) > 1:
+        odd = next(path for path, kind in zip(results, kinds, strict=True) if kind != "profile")
         raise ValueError(
-            f"one report shows one result, or profiles: {result} is no profile, got {len(results)} files"
+            f"one report shows one result, or profiles: {odd} is no profile, got {len(results)} files"
         )
+    else:
+        _draw(kinds[0], results[0], output)
+    typer.echo(f"Report: {output}")
+
+
+def _kind(path: Path) -> str:
+    """Return what a file holds, by the name of its schema."""
     try:
-        found = FineTuning.model_validate_json(result.read_bytes())
+        found = json.loads(path.read_bytes())
     except FileNotFoundError as missing:
-        raise FileNotFoundError(f"no file {result}") from missing
+        raise FileNotFoundError(f"no file {path}") from missing
+    except IsADirectoryError as folder:
+        raise ValueError(f"{path} is a folder; give the JSON file in it") from folder
+    except ValueError as problem:
+        raise ValueError(
+            f"{path} is not a result of this version of conescope: no JSON ({problem})"
+        ) from problem
+    schema = str(found.get("schema_version")) if isinstance(found, dict) else "none"
+    kind = schema.removeprefix("conescope.").partition("/")[0]
+    if kind not in DRAWN:
+        raise ValueError(
+            f"{path} is not a result of this version of conescope that has a page (schema {schema}); "
+            f"there are {', '.join(DRAWN)}"
+        )
+    return kind
+
+
+def _draw(kind: str, path: Path, output: Path) -> None:
+    from conescope import report, results
+
+    model, write = {
+        "ablation": (results.Ablation, report.write_ablation),
+        "barcode": (results.Barcode, report.write_barcode),
+        "bias_drift": (results.BiasDrift, report.write_bias_drift),
+        "finetuning": (results.FineTuning, report.write_report),
+        "perturbation": (results.Perturbation, report.write_perturbation),
+    }[kind]
+    write(_read(model, path), output)  # type: ignore[operator]
+
+
+def _draw_dynamics(folder: Path, output: Path) -> None:
+    from conescope.report import write_dynamics
+    from conescope.results import TangentResult, Trajectory
+
+    for name in ("tangent.json", "trajectory.json"):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(f"no file {folder / name}, which belongs to the page of a training")
+    tangent = _read(TangentResult, folder / "tangent.json")
+    write_dynamics(tangent, _read(Trajectory, folder / "trajectory.json"), output)
+
+
+def _read(model: Any, path: Path) -> Any:
+    from pydantic import ValidationError
+
+    try:
+        return model.model_validate_json(path.read_bytes())
     except ValidationError as problem:
         first = problem.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ValueError(
-            f"{result} is not a result of this version of conescope ({where or 'file'}: {first['msg']}); "
-            "give the result.json that conescope finetune or demo wrote"
+            f"{path} is not a result of this version of conescope ({where or 'file'}: {first['msg']}); "
+            "give what the command wrote"
         ) from problem
-    write_report(found, output)
-    typer.echo(f"Report: {output}")
