@@ -21,7 +21,7 @@ from experiments.marbut2024.pipeline_table import table
 from conescope._intervals import jackknife_interval
 from conescope.measures import MEASURES
 from conescope.perturb import Budget, Task, read_task, sample_sequences, study
-from conescope.perturb.given_dose import rank_correlations
+from conescope.perturb.given_dose import FEWEST, rank_correlations
 from conescope.results import Perturbation, ScoredTask
 
 HERE = Path(__file__).parent
@@ -92,9 +92,12 @@ def correlated(measure: str, columns: np.ndarray) -> list[dict[str, object]]:
     """Return the rank correlations with their jackknife intervals and the p of permutations.
 
     Scores are shuffled among all runs for the plain correlation, and among the runs of one level for the
-    partial ones: where only the dose acts, these can be exchanged.
+    partial ones: where only the dose acts, these can be exchanged. Nothing for a measure that is a number in
+    fewer than three runs, or constant in all of them.
     """
     percents, values, scores = columns
+    if len(scores) < FEWEST:
+        return []
     shuffled = {True: _shuffled(scores, np.zeros_like(percents)), False: _shuffled(scores, percents)}
     found = []
     for place, one in enumerate(rank_correlations(measure, percents, values, scores)):
@@ -149,7 +152,7 @@ def analyzed(found: Perturbation, task: ScoredTask) -> dict[str, object]:
         for one, p in zip(family, holm([one["p"] for one in family]), strict=True):
             one["holm"] = p
     score = task.main_score
-    levels = {percent: task.values(score, percent) for percent in LEVELS}
+    levels = {percent: task.values(score, percent) for percent in found.percents()}
     return {
         "score": score,
         "train_examples": task.train_examples,
@@ -157,11 +160,42 @@ def analyzed(found: Perturbation, task: ScoredTask) -> dict[str, object]:
         "levels": {f"{percent:g}": list(values) for percent, values in levels.items()},
         "deviation_without_noise": task.noise(score),
         "deviation_within_levels": float(
-            np.sqrt(np.mean([np.var(each, ddof=1) for each in levels.values()]))
+            np.sqrt(np.mean([np.var(each, ddof=1) for percent, each in levels.items() if percent]))
         ),
         "measures": {name: row for name, row in rows.items() if row},
-        "constant": [name for name, row in rows.items() if not row],
+        "undefined_or_constant": [name for name, row in rows.items() if not row],
     }
+
+
+def collected(found: Perturbation, minutes: float) -> dict[str, object]:
+    """Return all that is committed; `minutes` are those since the command was last started."""
+    return {
+        "command": COMMAND,
+        "minutes_since_last_start": round(minutes, 1),
+        "machine": {"processor": platform.processor() or platform.machine()},
+        "versions": {name: version(name) for name in ("conescope", "torch", "transformers", "numpy")},
+        "levels": found.percents(),
+        "repeats": found.repeats,
+        "sequences": found.inputs,
+        "tokens": found.runs[0].measurement.n,
+        "points": POINTS,
+        "permutations": PERMUTATIONS,
+        "median_deviation_of_weights": found.spread,
+        "budget": found.tasks[0].budget,
+        "measured": {
+            name: [
+                [run.percent, run.seed, _finite(run.measurement.measured(name).value)] for run in found.runs
+            ]
+            for name in found.names()
+        },
+        "scores": {task.name: [run.model_dump(exclude={"key"}) for run in task.runs] for task in found.tasks},
+        "tasks": {task.name: analyzed(found, task) for task in found.tasks},
+        "notes": found.notes,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else value
 
 
 def main() -> None:
@@ -174,27 +208,8 @@ def main() -> None:
     started = time.monotonic()
     model = given.model or folder_of("minilm", given.folder / "models")
     found = perturbed(given.data, model, given.folder, tasks(given.data))
-    results = {
-        "command": COMMAND,
-        "minutes": round((time.monotonic() - started) / 60, 1),
-        "machine": {"processor": platform.processor() or platform.machine()},
-        "versions": {name: version(name) for name in ("conescope", "torch", "transformers", "numpy")},
-        "levels": LEVELS,
-        "repeats": REPEATS,
-        "sequences": SEQUENCES,
-        "tokens": found.runs[0].measurement.n,
-        "points": POINTS,
-        "median_deviation_of_weights": found.spread,
-        "budget": found.tasks[0].budget,
-        "measured": {
-            name: [[run.percent, run.seed, run.measurement.measured(name).value] for run in found.runs]
-            for name in found.names()
-        },
-        "scores": {task.name: [run.model_dump(exclude={"key"}) for run in task.runs] for task in found.tasks},
-        "tasks": {task.name: analyzed(found, task) for task in found.tasks},
-        "notes": found.notes,
-    }
-    (HERE / "pipeline.json").write_text(json.dumps(results, indent=1) + "\n")
+    results = collected(found, (time.monotonic() - started) / 60)
+    (HERE / "pipeline.json").write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
     (HERE / "pipeline.md").write_text(table(results))
 
 

@@ -12,7 +12,7 @@ def table(found: dict) -> str:
 
 def _scores(found: dict) -> list[str]:
     levels = [f"{level:g}" for level in found["levels"]]
-    lines = _head("score, three runs", *(f"{level} %" for level in levels), "deviation, 0 %", "within levels")
+    lines = _head("score, three runs", *(f"{level} %" for level in levels), "deviation, 0 %", "within others")
     for name, task in found["tasks"].items():
         cells = [" ".join(f"{value:.2f}" for value in task["levels"][level]) for level in levels]
         noise = task["deviation_without_noise"], task["deviation_within_levels"]
@@ -35,11 +35,16 @@ def _measures(name: str, task: dict) -> list[str]:
 
 
 def verdict(row: dict) -> str:
-    """Return what the corrected p of a measure's correlations say."""
+    """Return what the corrected p of a measure's correlations say.
+
+    Beyond the dose is what both partial correlations show, the same way: that given ranks alone can be a
+    curve of the dose.
+    """
     if PLAIN not in row or row[PLAIN]["holm"] >= CERTAIN:
         return "within noise"
     held = [row[given] for given in (RANK, LEVEL) if given in row]
-    if held and all(one["holm"] < CERTAIN for one in held):
+    same = len({one["value"] > 0 for one in held}) == 1
+    if len(held) == 2 and same and all(one["holm"] < CERTAIN for one in held):
         return "beyond the dose"
     return "follows the dose"
 
