@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import sys
 
 import pytest
@@ -83,6 +84,18 @@ def test_a_regularizer_without_weight_changes_nothing_at_all(finished):
     assert plain.geometry != entropy.geometry
 
 
+@pytest.mark.parametrize(
+    "nothing", ["iso-score:weight=0", "sliced-gaussian:memory=32,weight=0", "koleo:layers=-1+2,weight=0"]
+)
+def test_no_arm_shifts_the_dropout_and_what_its_outcome_shows_is_logged(model, tmp_path, nothing, caplog):
+    with caplog.at_level(logging.WARNING, logger="conescope"):
+        plain, other = (arm.runs[0] for arm in ablate(plan(model, (nothing,)), tmp_path).arms)
+    for name in ("scores", "calibration", "train_scores", "curve", "geometry"):
+        assert getattr(plain, name) == getattr(other, name)
+    (idle,) = [text for text in other.warnings if "isotropy is not moving" in text]
+    assert f"{nothing}, seed 0: {idle}" in caplog.messages
+
+
 def test_all_arms_get_the_same_examples_in_the_same_order(model, tmp_path):
     class Recording(list):
         def __init__(self, rows):
@@ -148,13 +161,36 @@ def test_finished_runs_are_kept_when_arms_and_seeds_are_added(finished, model):
     assert not list(folder.glob("runs/*/checkpoints"))
 
 
+def test_the_result_holds_every_finished_run_while_more_are_made(model, tmp_path):
+    before = ablate(plan(model, ("none",), seeds=(0, 1), epochs=1.0), tmp_path)
+
+    def stop(arm, seed, step, steps, loss):
+        if seed == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ablate(plan(model, (NOTHING,), seeds=(0, 1), epochs=1.0), tmp_path, progress=stop)
+    after = Ablation.model_validate_json((tmp_path / "ablation.json").read_bytes())
+    assert after.arms[0] == before.arms[0]
+    assert [run.seed for run in after.arms[1].runs] == [0]
+    assert after.notes == ("3 of 4 runs are finished",)
+
+
+def test_a_folder_is_of_one_kind_of_device(model, tmp_path):
+    (tmp_path / "device.json").write_text(json.dumps({"device": "cuda", "precision": "fp32"}))
+    with pytest.raises(ValueError, match="device = cuda, now it is cpu"):
+        ablate(plan(model, ("none",)), tmp_path)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_another_recipe_in_the_same_folder_is_refused(finished, model):
     with pytest.raises(ValueError, match=r"epochs = 2\.0, now it is 1\.0"):
         ablate(plan(model, ("none",), epochs=1.0), finished[1])
 
 
-def test_a_stopped_run_ends_where_it_would_have(model, tmp_path):
-    arms = ("koleo:balanced=0.2,memory=32",)
+@pytest.mark.parametrize("arm", ["koleo:balanced=0.2,memory=32", "iso-score"])
+def test_a_stopped_run_ends_where_it_would_have(model, tmp_path, arm):
+    arms = (arm,)
     whole = ablate(plan(model, arms, save_steps=4), tmp_path / "whole")
 
     def stop(arm, seed, step, steps, loss):
@@ -195,6 +231,15 @@ def test_weights_are_chosen_without_the_dev_set(model, tmp_path):
     assert len(list((tmp_path / "a" / "selection").iterdir())) == 3  # plain and two weights
 
 
+def test_a_try_that_can_not_be_read_is_named(model, tmp_path):
+    settings = plan(model, ("koleo",), weights="auto", grid=(0.1,), epochs=1.0)
+    select_weights(Prepared(settings), tmp_path, lambda *seen: None)
+    (path,) = (tmp_path / "selection").glob("koleo-*.json")
+    path.write_text("{}")
+    with pytest.raises(ValueError, match=r"koleo-.*\.json is not a try of this version"):
+        select_weights(Prepared(settings), tmp_path, lambda *seen: None)
+
+
 def test_a_chosen_weight_is_the_one_that_is_run(model, tmp_path):
     result = ablate(
         plan(model, ("koleo",), weights="auto", grid=(0.3,), epochs=1.0, keep_embeddings=False), tmp_path
@@ -214,6 +259,7 @@ def test_plans_that_are_refused(model):
         ({"grid": (0.0,)}, "positive weights"),
         ({"validation_share": 1.0}, "validation_share"),
         ({"curve_every": 0.0}, "curve_every"),
+        ({"selection_epochs": 0.0}, "epochs must be positive"),
     ):
         with pytest.raises(ValueError, match=words):
             dataclasses.replace(good, **change)

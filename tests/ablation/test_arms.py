@@ -79,6 +79,7 @@ def test_names_are_read_back_and_defaults_are_left_out():
     for text in ("koleo:sphere=true,weight=0.1", "persistent-entropy:selection=None", "koleo:layers=-1+3"):
         assert parse_arm(text).name == text
         assert parse_arm(parse_arm(text).name) == parse_arm(text)
+    assert parse_arm("koleo:weight=0.12345678").name == "koleo:weight=0.12345678"  # no digit is lost
     assert parse_arm("koleo:normalize=true,sphere=false").name == "koleo"
     assert parse_arm("koleo:weight=0.1,sphere=true") == parse_arm("koleo:sphere=true;weight=0.1")
 

@@ -172,6 +172,7 @@ def test_undefined_values_leave_their_seed_out():
     one = of(paired_differences([PLAIN, nan], SCORE), "t", "anisotropy_1")
     assert one.seeds == 4
     assert one.treated == pytest.approx((0.1 + 0.12 + 0.11 + 0.1) / 4)
+    assert (one.p, one.low, one.verdict) == (None, None, "not known")  # the others are no fair sample
     assert [point.arm for point in front([PLAIN, nan], SCORE)] == ["none"]
 
 
@@ -232,6 +233,14 @@ def test_verdict_asks_for_more_seeds_where_an_arm_is_ahead_within_noise():
     words = judged(PLAIN, ahead)
     assert words.startswith("No arm is better than plain training beyond noise. On average ahead is ahead")
     assert "more seeds would tell" in words
+
+
+def test_verdict_does_not_claim_that_an_unknown_effect_is_none():
+    lucky = arm("lucky", [score + 0.1 for score in scores(PLAIN)], [0.20, 0.22, 0.21, 0.24, 0.23])
+    words = judged(PLAIN, lucky)
+    assert words.startswith("lucky (anisotropy_1, centered -0.100 [")
+    assert "lowers centered anisotropy; what that does to the task is not known." in words
+    assert "Leave" not in words
 
 
 def test_verdict_without_anything_to_compare():

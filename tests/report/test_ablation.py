@@ -71,6 +71,7 @@ def test_weights_that_were_tried_and_the_chosen_one():
     words = by_id(page, "weights").text
     assert "the lowest" in words
     assert "the dev set had no part in it" in words
+    assert "lowest centered anisotropy_1 there among those that keep the score within one standard" in words
     unselected = Page(ablation_html(result(tried=(), choices=(), weights="given")))
     assert not any(element.attributes.get("id") == "weights" for element in unselected.elements)
 
@@ -100,6 +101,9 @@ def test_words_of_verdict_warnings_and_command():
     assert "isotropy is not moving (seed 0, 1, 2)" in by_id(page, "warnings").text
     assert "conescope ablate --model m" in by_id(page, "repeat").text
     assert [dd.text for dd in page.inside(by_id(page, "verdict"), "dd")][1:4] == ["3", "3", "9"]
+    elsewhere = Page(ablation_html(result(tried=(), choices=())))  # all weights were given, though "auto"
+    tiles = [by_id(shown, "verdict").text for shown in (page, elsewhere)]
+    assert ["selected on a split" in text for text in tiles] == [True, False]
     none = Page(ablation_html(result(PLAIN, ROUND)))
     assert not any(element.attributes.get("id") == "warnings" for element in none.elements)
 

@@ -43,6 +43,15 @@ def test_on_the_sphere_it_is_that_of_the_directions():
     torch.testing.assert_close(loss.loss.reference, torch.cov(torch.nn.functional.normalize(POINTS).T))
 
 
+def test_a_model_that_diverged_keeps_its_reference():
+    loss, clouds = IsoScoreLoss(), [POINTS, POINTS / 0 * 0]
+    callback = ReferenceRefresh(loss, lambda model: clouds.pop(0))
+    for epoch in (0.0, 1.0):
+        callback.on_epoch_begin(None, SimpleNamespace(epoch=epoch), None, model=torch.nn.Linear(2, 2))
+    assert not clouds
+    torch.testing.assert_close(loss.reference, torch.cov(POINTS.T))
+
+
 def test_other_losses_cost_nothing():
     assert refreshed(KoLeoLoss(), 0.0) == 0
     assert refreshed(IsoScoreLoss(zeta=0.0), 0.0) == 0

@@ -78,8 +78,11 @@ def test_isotropy_that_does_not_move_names_the_reason():
     (sign,) = outcome_signatures(0.30, 0.30, 0.0, 0.01, [HEALTHY], Known(2, 384, 0.6, 1.0))
     assert "changed by +0.0%" in sign.text
     assert "11 points of a class in a batch are few for 384 dimensions" in sign.text
-    (sign,) = outcome_signatures(0.31, 0.30, 0.0, 0.01)
+    (sign,) = outcome_signatures(0.301, 0.30, 0.0, 0.01)
     assert "try a larger weight" in sign.text
+    (sign,) = outcome_signatures(0.33, 0.30, 0.0, 0.01)
+    assert sign.kind == "anisotropy rose"
+    assert "changed by +10.0%" in sign.text
     assert outcome_signatures(0.29, 0.30, 0.0, 0.01) == []
 
 

@@ -1,10 +1,11 @@
 """Train every arm with every seed under the same conditions, and compare each with plain training.
 
-The folder of an ablation holds `settings.json` (what all its runs have in common), `selection/` (one file
-for each weight that was tried), `runs/` (a folder for each arm and seed, named after all that determines its
-numbers), and `ablation.json`, which is written anew after every finished run. Runs that are there are not
-repeated, and one that was stopped goes on from its last checkpoint, so the same call resumes, and a call
-with more arms or seeds trains those alone.
+The folder of an ablation holds `settings.json` (what all its runs have in common), `device.json` (the kind of
+device and the precision that they were made with), `selection/` (one file for each weight that was tried),
+`runs/` (a folder for each arm and seed, named after all that determines its numbers), and `ablation.json`,
+which is written anew after every finished run and holds all that are finished by then. Runs that are there
+are not repeated, and one that was stopped goes on from its last checkpoint, so the same call resumes, and a
+call with more arms or seeds trains those alone.
 """
 
 import dataclasses
@@ -40,16 +41,19 @@ def ablate(
             the task (NaN before the first log).
 
     Raises:
-        ValueError: if the folder holds an ablation with another recipe or other data, or the model or a
-            setting is not usable.
+        ValueError: if the folder holds an ablation with another recipe, other data, or from another kind of
+            device (its dropout is another one, so that seeds would not pair), or the model or a setting is
+            not usable.
     """
     folder = Path(folder)
     tell: Progress = progress or (lambda arm, seed, step, steps, loss: None)
     claim_settings(folder / "settings.json", shared_settings(plan))
+    device = chosen_device(plan.recipe.device)
+    precision = chosen_precision(plan.recipe.precision, device)
+    claim_settings(folder / "device.json", {"device": device.type, "precision": precision})
     prepared = Prepared(plan)
     tried, choices = select_weights(prepared, folder, tell)
     weights = {choice.arm: choice.weight for choice in choices}
-    records: dict[ArmSpec, list[Record]] = {arm: [] for arm in plan.arms}
 
     def weight_of(arm: ArmSpec) -> float | None:
         if arm.loss_name is None or arm.balanced:
@@ -59,19 +63,21 @@ def ablate(
     def place(arm: ArmSpec, seed: int) -> Path:
         return place_of(folder, prepared, arm, weight_of(arm), seed)
 
+    keys = [(arm, seed) for seed in plan.seeds for arm in plan.arms]  # plain is the first of each seed
+    records = {key: record for key in keys if (record := read_record(place(*key))) is not None}
+
     def found() -> Ablation:
-        arms = tuple(_arm(arm, weight_of(arm), runs) for arm, runs in records.items() if runs)
+        runs = {
+            arm: [records[arm, seed] for seed in plan.seeds if (arm, seed) in records] for arm in plan.arms
+        }
+        arms = tuple(_arm(arm, weight_of(arm), mine) for arm, mine in runs.items() if mine)
         return _assembled(plan, prepared.score, arms, tried, choices, command)
 
-    for seed in plan.seeds:
-        plain: Record | None = None
-        for arm in plan.arms:
-            finished = read_record(place(arm, seed))
-            record = finished or run_arm(prepared, arm, weight_of(arm), seed, place(arm, seed), plain, tell)
-            plain = plain or record
-            records[arm].append(record)
-            if finished is None:
-                write_text(folder / "ablation.json", found().model_dump_json())
+    for arm, seed in keys:
+        if (arm, seed) not in records:
+            plain = records.get((plan.arms[0], seed))
+            records[arm, seed] = run_arm(prepared, arm, weight_of(arm), seed, place(arm, seed), plain, tell)
+            write_text(folder / "ablation.json", found().model_dump_json())
     result = found()
     write_text(folder / "ablation.json", result.model_dump_json())
     return result

@@ -220,4 +220,6 @@ def _wrapped(loss: nn.Module, wrappers: dict[str, Any]) -> nn.Module:
 def _spelled(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and float(short := f"{value:g}") == value:
+        return short
+    return str(value)

@@ -67,6 +67,7 @@ class Plan:
             raise ValueError(f"validation_share must be above 0 and below 1, got {self.validation_share}")
         if not self.curve_every > 0:
             raise ValueError(f"curve_every must be positive, got {self.curve_every}")
+        _ = self.selection_recipe  # refuses epochs that it can not use
 
     @property
     def to_choose(self) -> tuple[ArmSpec, ...]:
@@ -76,8 +77,9 @@ class Plan:
     @property
     def selection_recipe(self) -> Recipe:
         """The recipe of the runs that try weights."""
-        epochs = self.selection_epochs or self.recipe.epochs
-        return dataclasses.replace(self.recipe, epochs=epochs)
+        if self.selection_epochs is None:
+            return self.recipe
+        return dataclasses.replace(self.recipe, epochs=self.selection_epochs)
 
     @property
     def training_runs(self) -> int:

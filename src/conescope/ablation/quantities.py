@@ -18,7 +18,8 @@ Pairs: TypeAlias = Sequence[tuple[AblationRun, AblationRun]]  # (plain, treated)
 class Values(NamedTuple):
     """A quantity with its finite values, (plain, treated) for each seed.
 
-    `chosen`: seeds are missing because of how they ended, so that the rest is no fair sample.
+    `chosen`: seeds are missing because of how they ended (one diverged, or never reached the target), so
+    that the rest is no fair sample.
     """
 
     name: str
@@ -86,7 +87,8 @@ def _needed(run: AblationRun, score: str, target: float) -> float:
 
 
 def _read(pairs: Pairs, name: str, kind: Kind, better: Better, of: Callable[[AblationRun], float]) -> Values:
-    return Values(name, kind, better, _finite([(of(plain), of(treated)) for plain, treated in pairs]))
+    found = _finite([(of(plain), of(treated)) for plain, treated in pairs])
+    return Values(name, kind, better, found, chosen=len(found) < len(pairs))
 
 
 def _in(table: Literal["scores", "calibration", "geometry"], name: str) -> Callable[[AblationRun], float]:

@@ -1,5 +1,6 @@
 """One arm with one seed: trained once, measured, and written; or read, where it was finished before."""
 
+import logging
 import re
 import shutil
 import time
@@ -29,6 +30,7 @@ from conescope.training.single_run import (
     training_rows,
 )
 
+logger = logging.getLogger("conescope")
 Progress = Callable[[str, int, int, int, float], None]  # arm, seed, step, steps in all, loss of the task
 
 
@@ -129,12 +131,16 @@ def run_arm(
     if regularizer is not None:
         known = Known.of(regularizer, plan.train.labels, on_dev.points.shape[1])
         signs = training_signatures(history, evaluation_rows(trainer), known)
-        signs += _against_plain(prepared, on_dev, geometry, plain, history, known)
-        warnings = [text for _, text in signs]
+        outcome = [text for _, text in _against_plain(prepared, on_dev, geometry, plain, history, known)]
+        warnings = [*(text for _, text in signs), *outcome]
+    else:
+        outcome = []
     if not on_dev.calibration:
-        warnings.append(
-            "the training diverged: logits are not finite; take a smaller weight or learning rate"
-        )
+        text = "the training diverged: logits are not finite; take a smaller weight or learning rate"
+        outcome.append(text)
+        warnings.append(text)
+    for text in outcome:  # the others were logged while training
+        logger.warning("%s, seed %d: %s", arm.name, seed, text)
     run = AblationRun(
         arm=arm.name,
         seed=seed,

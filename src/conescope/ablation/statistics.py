@@ -29,11 +29,11 @@ def paired_differences(arms: Sequence[AblationArm], main_score: str) -> tuple[Pa
     - with one seed;
     - where all seeds differ by the same amount other than 0: a score that counts examples repeats by luck,
       and a t test would take the luck for certainty (all differences 0 is "unchanged within noise", p 1);
-    - for `steps_to_reach`, where an arm does not reach the target with some seed: the mean is over the
-      others, which are chosen by their outcome.
+    - where the quantity is undefined (nan, or missing) with some seed, as after a training that diverged, or
+      `steps_to_reach` of an arm that does not reach the target: the mean is over the other seeds, which are
+      chosen by their outcome. Without any seed there is no row.
 
-    A quantity that is undefined (nan, or missing) in a run is left out with that seed, and without any seed
-    it has no row. Without a plain arm nothing can be compared: no rows.
+    Without a plain arm nothing can be compared: no rows.
 
     References: Student (1908); Holm (1979), A simple sequentially rejective multiple test procedure.
     """

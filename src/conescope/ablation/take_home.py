@@ -31,6 +31,7 @@ def verdict(
     rounder = [arm for arm, each in shape.items() if each.verdict == "improved" and arm in task]
     free = [arm for arm in rounder if task[arm].verdict in NOT_WORSE]
     costly = [arm for arm in rounder if task[arm].verdict == "worse"]
+    unclear = [arm for arm in rounder if task[arm].verdict == "not known"]
     sentences = []
     if better:
         sentences.append(f"{_listed(better, [task])} {_verb('improve', better)} the task.")
@@ -39,7 +40,12 @@ def verdict(
             f"{_listed(free, [shape, task])} {_verb('lower', free)} centered anisotropy with no harm to the "
             "task beyond noise."
         )
-    if not better and not free:
+    if unclear:
+        sentences.append(
+            f"{_listed(unclear, [shape, task])} {_verb('lower', unclear)} centered anisotropy; what that "
+            "does to the task is not known."
+        )
+    if not better and not free and not unclear:
         sentences.append(_none_helps(task, front))
     if costly:
         harm = "harm" if len(costly) > 1 else "harms"

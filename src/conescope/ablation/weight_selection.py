@@ -8,7 +8,7 @@ from statistics import fmean
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from conescope._files import write_text
 from conescope.ablation.arms import ArmSpec
@@ -144,7 +144,7 @@ class _Trials:
         key = run_key({**self.settings, "arm": arm.settings, "weight": weight, "seed": seed})
         path = self.folder / f"{slug(arm.name)}-{key}.json"
         if path.is_file():
-            return Trial.model_validate_json(path.read_bytes())
+            return _read(path)
         name = "choosing weights" if weight is None else f"choosing weights: {arm.name} x{weight:g}"
         train = [self.prepared.train[row] for row in self.rest]
         held = [self.prepared.train[row] for row in self.held]
@@ -167,3 +167,10 @@ class _Trials:
         write_text(path, trial.model_dump_json())
         shutil.rmtree(place, ignore_errors=True)
         return trial
+
+
+def _read(path: Path) -> Trial:
+    try:
+        return Trial.model_validate_json(path.read_bytes())
+    except ValidationError as problem:
+        raise ValueError(f"{path} is not a try of this version; remove it to repeat the try") from problem

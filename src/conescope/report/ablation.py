@@ -28,10 +28,14 @@ WORDS = {
     "ece": ("Calibration error", "How far confidence is from accuracy, over bins of confidence: 0 to 1."),
     "steps_to_reach": (
         "Steps to plain's final score",
-        "First evaluated step at which the dev score is at least what plain training of that seed ends with.",
+        "When the dev score first is what plain training of that seed ends with, linear between evaluations.",
     ),
     "nll_gap": ("Generalization gap, NLL", "Negative log likelihood on dev minus that on training examples."),
-    "regularizer_share": ("Share of a step", "Part of a training step that the regularizer takes."),
+    "regularizer_share": (
+        "Share of a step",
+        "Part of a training step that the regularizer takes, without what it does between steps: iso-score "
+        "passes over the training data once an epoch.",
+    ),
 }
 
 
@@ -102,7 +106,7 @@ def _tiles(found: Ablation) -> list[tuple[str, str]]:
         ("arms", str(len(found.arms))),
         ("seeds", str(len(found.seeds))),
         ("runs", str(runs)),
-        ("weights", "selected on a split" if found.weights == "auto" else "given"),
+        ("weights", "selected on a split" if found.choices else "given"),
     ]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers import TrainerCallback
 
@@ -13,7 +14,8 @@ from conescope.losses.directions import unit_vectors
 class ReferenceRefresh(TrainerCallback):
     """Updates each `IsoScoreLoss` inside a regularizer, with unit vectors inside `OnSphere`.
 
-    A run that goes on within an epoch has the reference of its start in its checkpoint, and keeps it.
+    A run that goes on within an epoch has the reference of its start in its checkpoint, and keeps it. So does
+    one that diverged, whose embeddings are not finite: it is for the log to say so, and other runs follow.
 
     Reference: Rudman and Eickhoff (2024, Stable Anisotropic Regularization, arXiv:2305.19358).
     """
@@ -31,5 +33,7 @@ class ReferenceRefresh(TrainerCallback):
         training = model.training
         points = self.embed(model)
         model.train(training)
+        if len(self.losses[0].reference) and not bool(torch.isfinite(points).all()):
+            return
         for loss in self.losses:
             loss.update(unit_vectors(points)[0] if self.on_sphere else points)

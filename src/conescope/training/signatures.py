@@ -113,7 +113,10 @@ def outcome_signatures(
     found = []
     if anisotropy is not None and plain_anisotropy is not None and plain_anisotropy > 0:
         change = anisotropy / plain_anisotropy - 1
-        if change > -MOVED:
+        if change > MOVED:
+            text = f"anisotropy rose: centered anisotropy_1 changed by {change:+.1%} against plain"
+            found.append(Signature("anisotropy rose", f"{text}; try another weight, or leave it out"))
+        elif change > -MOVED:
             reasons = [text for _, text in _idle(history, known)] or ["try a larger weight"]
             text = f"isotropy is not moving: centered anisotropy_1 changed by {change:+.1%} against plain"
             found.append(Signature("isotropy not moving", f"{text}; {reasons[0]}"))
