@@ -6,13 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from experiments.marbut2024 import pipeline
+from experiments.marbut2024.pipeline_table import table as pipeline_table
+from experiments.marbut2024.pipeline_table import verdict
 from experiments.marbut2024.run import against, between_runs, regressions
 from experiments.marbut2024.selection import ranked
 from experiments.marbut2024.table import table
 from experiments.marbut2024.tables import CANDIDATES, FAMILIES, OTHERS, OTHERS_SCORE, others, perturbed
 
+from conescope.perturb.given_dose import rank_correlations
 from conescope.predict import Columns
+from conescope.results import ScoredTask, TaskRun
 from tests.predict.tables import written
+from tests.report.test_perturbation import result
 
 HERE = Path(__file__).parents[1] / "experiments" / "marbut2024"
 FOUND = json.loads((HERE / "results.json").read_text())
@@ -141,3 +147,67 @@ def test_each_published_regression_leaves_families_out(data, monkeypatch):
 def test_a_difference_of_errors_by_hand():
     found = against([4.0] * 13, [1.0] * 13)
     assert found == {"difference": 1.0, "interval": [1.0, 1.0]}
+
+
+def made(levels=pipeline.LEVELS):
+    """Return a study in which isoscore is never a number, and the score is vrm and a noise of its own."""
+    percents = tuple(map(float, levels))
+    found = result(percents=percents, undefined={(p, n) for p in percents for n in range(3)})
+    noise = np.random.default_rng(0).normal(size=(len(percents), 3)) * 0.02
+    runs = [
+        TaskRun(percent=p, seed=n + 1, key="k", steps=96, scores={"matthews": score})
+        for place, p in enumerate(percents)
+        for n, score in enumerate((-p / 100 if p else -0.3) + noise[place])
+    ]
+    task = ScoredTask(
+        name="cola",
+        classes=("0", "1"),
+        train_examples=1000,
+        dev_examples=1043,
+        main_score="matthews",
+        budget={"epochs": 3.0},
+        runs=runs,
+    )
+    return found.model_copy(update={"tasks": (task,)}), noise
+
+
+def test_the_pipeline_collects_what_json_can_hold_and_its_table_shows(monkeypatch):
+    monkeypatch.setattr(pipeline, "PERMUTATIONS", 39)
+    found, noise = made()
+    facts = pipeline.collected(found, minutes=1.0)
+    again = json.loads(json.dumps(facts, allow_nan=False))
+    task = again["tasks"]["cola"]
+    assert task["undefined_or_constant"] == ["isoscore"]
+    assert task["deviation_without_noise"] == pytest.approx(noise[0].std(ddof=1))
+    assert task["deviation_within_levels"] == pytest.approx(np.sqrt(noise[1:].var(axis=1, ddof=1).mean()))
+    columns = pipeline.joined(found, found.tasks[0], "vrm")
+    assert columns.shape == (3, 24)
+    assert columns[1, :3].tolist() == [-0.3] * 3  # without noise one measurement
+    truth = rank_correlations("vrm", *columns)
+    rows = task["measures"]["vrm"]
+    assert [(tuple(row["given"]), row["value"]) for row in rows] == [(one.given, one.value) for one in truth]
+    assert all(row["interval"][0] < row["value"] < row["interval"][1] for row in rows)
+    assert rows[0]["p"] == rows[0]["holm"] == 1 / 40  # no shuffle comes near, and there is one measure
+    text = pipeline_table(again)
+    assert text == pipeline_table(facts)
+    lines = text.splitlines()
+    assert lines[2].startswith("| cola, matthews | " + " ".join(f"{one - 0.3:.2f}" for one in noise[0]))
+    assert lines[6].startswith(f"| vrm | {truth[0].value:+.2f} [")
+    assert len({line.count("|") for line in lines[4:]}) == 1
+
+
+def test_p_is_corrected_after_holm():
+    assert pipeline.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert pipeline.holm([0.9, 0.8]) == [1, 1]
+
+
+def test_only_both_partial_correlations_of_one_sign_are_beyond_the_dose():
+    def row(*ps, values=(0.9, 0.5, 0.5)):
+        given = ((), ("rank of percent",), ("level of percent",))
+        return {g: {"value": v, "holm": p} for g, v, p in zip(given, values, ps, strict=False)}
+
+    assert verdict(row(0.01, 0.01, 0.01)) == "beyond the dose"
+    assert verdict(row(0.01, 0.01, 0.2)) == "follows the dose"
+    assert verdict(row(0.01, 0.01, 0.01, values=(0.9, 0.5, -0.5))) == "follows the dose"
+    assert verdict(row(0.01, 0.01)) == "follows the dose"  # within levels there was nothing to compare
+    assert verdict(row(0.2, 0.01, 0.01)) == "within noise"
