@@ -104,6 +104,7 @@ def test_json_is_what_python_returns_and_the_folder_holds_the_same(run, truth, t
             phase = site.phase(name)
             assert f"{phase.ratio.value:.4f}"[:6] in said
             assert f"{phase.over_variance.value:.4f}"[:6] in said
+            assert f"{phase.over_shuffled.value:.4f}"[:6] in said
     # and refuses to mix in another training
     code, _, err = run(*classifier("--seed", "1", output=tmp_path / "out"))
     assert code == 2
@@ -196,6 +197,17 @@ def test_bad_input_is_one_line(run, arguments, said, tmp_path, without_shape_che
     assert said in err
     assert err.startswith("conescope: ")
     assert len(err.splitlines()) == 1
+
+
+def test_texts_longer_than_the_model_are_one_line(made, tmp_path):
+    config = transformers.BertConfig.from_pretrained(made / "model", max_position_embeddings=8)
+    transformers.BertForMaskedLM(config).save_pretrained(tmp_path)
+    transformers.AutoTokenizer.from_pretrained(made / "model").save_pretrained(tmp_path)
+    texts = ["the cat", "one dog runs fast and one bird sings not"]
+    options = {"pairs": None, "labels": None, "objective": None, "from_scratch": False}
+    with pytest.raises(ValueError, match=r"has 11 tokens, and .* has 8 positions; take a max_length <= 8"):
+        task_of(str(tmp_path), texts, max_length=20, **options)
+    assert len(task_of(str(tmp_path), texts, max_length=8, **options).rows) == 2
 
 
 def test_no_model_is_one_line(run, tmp_path):

@@ -79,3 +79,17 @@ def test_a_recorder_keeps_scalars_beside_the_measures():
     assert found.scalars["noise_scale"][2] == (pytest.approx(both.scale) if both.square > 0 else None)
     assert Trajectory.model_validate_json(found.to_json()) == found
     assert Recorder().trajectory().scalars == {}
+
+
+def test_a_step_without_a_finite_gradient_leaves_no_trace_in_later_ones():
+    recorder, clean = Recorder(["mean_cosine"]), Recorder(["mean_cosine"])
+    recorder.gradient(0, [math.inf], math.inf, small=2, big=3)
+    recorder.gradient(1, [7.0], 6.0, small=2, big=3)
+    recorder.gradient(2, [7.0], math.nan, small=2, big=3)
+    recorder.gradient(3, [7.5], 6.0, small=2, big=3)
+    clean.gradient(1, [7.0], 6.0, small=2, big=3)
+    clean.gradient(3, [7.5], 6.0, small=2, big=3)
+    found, expected = (one.trajectory().scalars for one in (recorder, clean))
+    assert found["gradient_square"][0] is found["noise_scale"][0] is found["noise_trace"][2] is None
+    assert expected["noise_scale"][1] == pytest.approx(1.5)
+    assert [found["noise_scale"][at] for at in (1, 3)] == [expected["noise_scale"][at] for at in (1, 3)]

@@ -217,6 +217,14 @@ def test_trajectories_join_and_events_are_read_off_the_whole():
     )
 
 
+def test_scalars_before_a_checkpoint_are_kept():
+    def part(steps, **scalars):
+        return Trajectory(layers=(), steps=steps, tables={}, scalars=scalars)
+
+    found = joined(part((0,), loss={0: 3.0, 2: 2.0}, share={0: 0.1}), part((4,), loss={2: 1.5, 4: 1.0}))
+    assert found.scalars == {"loss": {0: 3.0, 2: 1.5, 4: 1.0}, "share": {0: 0.1}}
+
+
 def test_a_checkpoint_without_what_was_measured_is_told(tmp_path):
     trainer(tmp_path, save=True, steps=3).train()
     callback = TangentCallback(**SETTINGS)

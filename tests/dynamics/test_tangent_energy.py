@@ -385,3 +385,27 @@ def test_an_input_that_was_changed_in_place_is_another():
         train(model, 2)
         once, twice = (record.moments for record in te.records)
     torch.testing.assert_close(twice.scatter, 4 * once.scatter)
+
+
+def test_a_mask_that_changes_within_a_step_is_that_of_its_run():
+    model = net()
+    points = batch(0)[0]
+    few, many = torch.zeros(32, 5), torch.ones(32, 5)
+    few[:, 0] = 1
+    with watched(model, modules=["first"], count="manual") as te:
+        for mask in (few, many):  # the same tensor twice, of which other tokens are real
+            te.mask = mask
+            model(points).square().mean().backward()
+        assert te.records[0].moments.n == 32 * (1 + 5)
+
+
+def test_proxies_that_are_given_are_neither_fitted_again_nor_bent():
+    model = net()
+    with watched(model) as te:
+        train(model, 4)
+    given = te.proxies()
+    with pytest.raises(ValueError, match="leave out proxy='windowed'"):
+        watched(model, proxies=given, proxy="windowed")
+    bent = {name: proxy._replace(tangent=2 * proxy.tangent) for name, proxy in given.items()}
+    with pytest.raises(ValueError, match="must be orthonormal"):
+        watched(model, proxies=bent)

@@ -116,3 +116,13 @@ def test_means_leave_out_what_is_missing():
     assert found.value == pytest.approx(7 / 3)
     assert (found.low, found.high) == pytest.approx(student_interval([1.0, 2.0, 4.0]))
     assert mean([None]).value is None
+
+
+def test_steps_without_a_null_do_not_count_towards_a_verdict():
+    high = [step(number, 0.8 + 0.01 * (number % 3)) for number in range(3)]
+    assert phases(high)[0].verdict == "beyond mechanical"
+    lacking = [*high[:2], high[2].model_copy(update={"shuffled": None})]
+    found = phases(lacking)[0]
+    assert found.over_shuffled.low is not None
+    assert found.verdict == "not known"
+    assert found.why.endswith("there are 2")

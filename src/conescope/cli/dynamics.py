@@ -172,8 +172,9 @@ def show(found: "TangentResult", title: str) -> None:
     console.print(Text(plain(head), style="bold"))
     console.print(_table(found))
     console.print(
-        "ratio: energy over that of normal frames. excess: over its share of the variance, 1 is mechanical."
-        "\nDelta: gain of IsoScore* without the proxy. p: median over the steps.",
+        "ratio: energy over that of normal frames. shuffled, excess: over that of shuffled\n"
+        "gradients, over its share of the variance; 1 is mechanical.\n"
+        "Delta: gain of IsoScore* without the proxy. p: median over the steps.",
         style="dim",
     )
     for note in (*found.notes, *(f"{site.module}: {site.note}" for site in found.sites if site.note)):
@@ -188,14 +189,15 @@ def _table(found: "TangentResult") -> "Table":
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("linear map", overflow="fold")
     table.add_column("phase", no_wrap=True)
-    for name in ("ratio", "excess", "Delta", "p"):
+    for name in ("ratio", "shuffled", "excess", "Delta", "p"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for site in found.sites:
         for name in PHASES:
             phase = site.phase(name)
             cells = [Text(plain(site.module) if name == "all" else ""), Text(name)]
-            cells += [Text(_number(mean)) for mean in (phase.ratio, phase.over_variance, phase.delta)]
+            means = (phase.ratio, phase.over_shuffled, phase.over_variance, phase.delta)
+            cells += [Text(_number(mean)) for mean in means]
             cells += [Text(_median_p(site, name)), Text(SHORT[phase.verdict])]
             table.add_row(*cells)
     return table

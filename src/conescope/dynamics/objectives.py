@@ -8,6 +8,7 @@ from conescope._optional import require
 Objective = Literal["classify", "causal", "masked"]
 OBJECTIVES: tuple[str, ...] = get_args(Objective)
 NO_TEXT = 2  # tokens, below which a causal model has nothing to predict
+POSITIONS = ("position_embeddings", "wpe", "embed_positions")  # tables of learned positions
 
 
 class Task(NamedTuple):
@@ -38,7 +39,7 @@ def task_of(
 
     Raises:
         ValueError: for no such model or one without the head, labels that do not go with the objective, or
-            no text that has tokens to predict.
+            no text that has tokens to predict, or one that is longer than the model.
         ImportError: if transformers is missing.
     """
     transformers = require("transformers", extra="hf")
@@ -79,7 +80,13 @@ def task_of(
     def plain(batch: list[dict[str, Any]]) -> Any:
         return padding([{name: row[name] for name in row if name != "labels"} for row in batch])
 
-    return Task(chosen, _loaded(model, config, chosen, from_scratch), rows, collate, plain)
+    loaded = _loaded(model, config, chosen, from_scratch)
+    longest, most = max(len(row["input_ids"]) for row in rows), _positions(loaded)
+    if most is not None and longest > most:
+        raise ValueError(
+            f"a text has {longest} tokens, and {model!r} has {most} positions; take a max_length <= {most}"
+        )
+    return Task(chosen, loaded, rows, collate, plain)
 
 
 def _check(objective: str | None, labels: Sequence[str] | None) -> None:
@@ -117,6 +124,17 @@ def _loaded(model: str, config: Any, objective: Objective, from_scratch: bool) -
         raise ValueError(
             f"{model!r} does not load to be trained ({objective}): {_first_line(problem)}"
         ) from problem
+
+
+def _positions(model: Any) -> int | None:
+    """Return how many tokens learned positions allow; None without a table of them."""
+    named = [part for name, part in model.named_modules() if name.rpartition(".")[2] in POSITIONS]
+    tables = [(part, part.padding_idx) for part in named if hasattr(part, "padding_idx")]
+    sizes = [
+        len(table.weight) - getattr(table, "offset", 0) - (0 if empty is None else empty + 1)
+        for table, empty in tables  # RoBERTa leaves those up to its padding empty
+    ]
+    return min(sizes, default=None)
 
 
 def _first_line(problem: BaseException) -> str:

@@ -74,8 +74,8 @@ class Passing:
             if not (self.inputs or self.gradients) or not torch.is_grad_enabled() or not output.requires_grad:
                 return  # an evaluation, or the first of the two runs of a gradient checkpoint
             given = (args[0] if args else next(iter(kwargs.values()))).detach()
-            real = self._real(number, given)
-            rows, shown = self._rows(given, output.dtype, real)
+            mask = self._mask(number, given)
+            rows, real, shown = self._rows(given, output.dtype, mask)
             if self.inputs:
                 with _Plain(rows):
                     self.see(number, shown)
@@ -91,24 +91,28 @@ class Passing:
 
         return hook
 
-    def _rows(self, given: Tensor, dtype: torch.dtype, real: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the inputs as rows in float32, as autocast narrowed them, and those that are no padding.
+    def _rows(
+        self, given: Tensor, dtype: torch.dtype, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Return inputs as rows in float32, as autocast narrowed them, which are no padding, and only those.
 
         Modules that are given one tensor after another, as query, key and value are, get the same objects.
         """
-        marks = (given.data_ptr(), given.shape, given.stride(), given._version, dtype, real is None)
-        if self._last is None or self._last.marks != marks:
+        marks = (given.data_ptr(), given.shape, given.stride(), given._version, dtype)
+        last = self._last
+        if last is None or last.marks != marks or last.mask is not mask:
             rows = given.reshape(-1, given.shape[-1]).to(dtype).float()
-            self._last = _Last(marks, given, rows, rows if real is None else rows[real])
-        return self._last.rows, self._last.shown
+            real = None if mask is None else mask.reshape(-1).to(given.device)
+            last = self._last = _Last(marks, given, mask, rows, real, rows if real is None else rows[real])
+        return last.rows, last.real, last.shown
 
-    def _real(self, number: int, given: Tensor) -> Tensor | None:
+    def _mask(self, number: int, given: Tensor) -> Tensor | None:
         mask = self._given_mask if self.mask is None else self.mask
         if mask is None or mask.shape != given.shape[:-1]:
             return None
         if self._two and "decoder" in self.sites[number].name:
             return None
-        return mask.reshape(-1).to(given.device)
+        return mask
 
 
 class _Last(NamedTuple):
@@ -116,7 +120,9 @@ class _Last(NamedTuple):
 
     marks: tuple[Any, ...]
     given: Tensor
+    mask: Tensor | None
     rows: Tensor
+    real: Tensor | None
     shown: Tensor
 
 

@@ -80,6 +80,8 @@ class Recorder:
     ) -> None:
         """Record the `noise_scale` over recorded steps, and |G|^2 and tr Sigma of this one.
 
+        A step whose gradient is not finite, as one that a gradient scaler skips, is left out of the means.
+
         Args:
             step: of the training.
             small_squares: squared norms of the gradients of micro-batches, or of halves of the batch.
@@ -93,8 +95,10 @@ class Recorder:
         if step % self.every:
             return
         found = noise_scale(small_squares, big_square, small, big)
-        self._noise = found if self._noise is None else self._noise.smoothed(found, self.decay)
-        self.note(step, gradient_square=found.square, noise_trace=found.trace, noise_scale=self._noise.scale)
+        if math.isfinite(found.square) and math.isfinite(found.trace):
+            self._noise = found if self._noise is None else self._noise.smoothed(found, self.decay)
+        scale = math.nan if self._noise is None else self._noise.scale
+        self.note(step, gradient_square=found.square, noise_trace=found.trace, noise_scale=scale)
 
     def trajectory(self) -> Trajectory:
         """Return what was recorded so far, steps in order, layers as they were first shown."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from conescope.capture import unwrapped
-from conescope.dynamics.energy import check_rank
+from conescope.dynamics.energy import check_basis, check_rank
 from conescope.dynamics.gradient_energy import DRAWS
 from conescope.dynamics.null_frames import NullFrames
 from conescope.dynamics.passing import Passed, Passing
@@ -58,7 +58,7 @@ class TangentEnergy:
         draws: of random frames; the smallest p is 1 / (draws + 1).
         seed: of these draws.
         proxies: from another run (`proxies()`), such as one of another seed; nothing is fitted then, and
-            gradients are sampled from the first step on.
+            gradients are sampled from the first step on, so they go with the `proxy` "pca" alone.
         count: what ends a step.
         proxy: "pca" is fitted once; "windowed" is fitted in the same way first, and again, at the same rank,
             after every `refit_every` sampled steps, on their inputs; "concepts" are atoms (`concept_proxy`).
@@ -67,7 +67,7 @@ class TangentEnergy:
 
     Raises:
         ValueError: for an option out of its range, a name that is no linear map, a rank with 2 k > d, or
-            proxies that lack a module or have another width.
+            proxies that lack a module, have another width or are not orthonormal, or with another `proxy`.
     """
 
     def __init__(
@@ -102,6 +102,8 @@ class TangentEnergy:
                 f"expected a proxy among {', '.join(get_args(Kind))}, refit_every >= 1 and reservoir >= 2, "
                 f"got {proxy!r}, {refit_every} and {reservoir}"
             )
+        if proxies is not None and proxy != "pca":
+            raise ValueError(f"proxies that are given are not fitted again; leave out proxy={proxy!r}")
         sites = linear_maps(model, modules)
         self.proxy, self.refit_every, self.reservoir = proxy, refit_every, reservoir
         self.rank, self.every, self.draws, self.seed, self.count = rank, every, draws, seed, count
@@ -139,6 +141,7 @@ class TangentEnergy:
         self._counter.close()
         for record in self.records:
             record.sums = None  # of a step that did not end
+        self._shared = None
 
     def step(self) -> None:
         """End a step by hand, after its last backward pass.
@@ -169,6 +172,10 @@ class TangentEnergy:
             notes.append(
                 f"the fit is not done: {self.steps_seen} of {self.fit_steps} steps; give total_steps"
             )
+        if self.proxy == "windowed":
+            notes.append(f"windowed: proxies are fitted anew after every {self.refit_every} sampled steps")
+        if self.proxy == "concepts":
+            notes.append("concepts: proxies are spanned by atoms of the inputs, not by principal directions")
         return TangentResult(
             architecture=self._architecture,
             fitted=None if self._given else self.fit_steps,
@@ -189,6 +196,8 @@ class TangentEnergy:
                     f"proxies must have directions of {site.d} dimensions for {site.name}; choose modules "
                     f"among {', '.join(self.proxies()) or 'none'}, or fit anew without proxies"
                 )
+            if proxy is not None:
+                check_basis(proxy.tangent, site.d)
 
     def _fitting(self) -> bool:
         return not self._given and self.steps_seen < self.fit_steps

@@ -149,9 +149,11 @@ def joined(earlier: Trajectory, later: Trajectory) -> Trajectory:
         for layer, ranks in zip(layers, found.get(RANK, ()), strict=False)
         for place, kind in collapses(ranks)
     )
-    return later.model_copy(
-        update={"layers": layers, "steps": steps, "tables": found, "events": tuple(events)}
-    )
+    scalars = {
+        name: dict(sorted((earlier.scalars.get(name, {}) | later.scalars.get(name, {})).items()))
+        for name in dict.fromkeys((*earlier.scalars, *later.scalars))
+    }
+    return Trajectory(layers=layers, steps=steps, tables=found, events=tuple(events), scalars=scalars)
 
 
 def _folder(args: TrainingArguments, state: TrainerState) -> Path:

@@ -33,7 +33,8 @@ def phase(name: PhaseName, steps: Sequence[TangentStep]) -> TangentPhase:
     """Return the means of a phase and its verdict."""
     over_shuffled = mean([_over(step.energy, step.shuffled) for step in steps])
     over_variance = mean([step.excess for step in steps])
-    verdict, why = judged(over_shuffled, over_variance, len(steps))
+    both = sum(_over(step.energy, step.shuffled) is not None and step.excess is not None for step in steps)
+    verdict, why = judged(over_shuffled, over_variance, both)
     return TangentPhase(
         name=name,
         steps=len(steps),
@@ -50,7 +51,7 @@ def phase(name: PhaseName, steps: Sequence[TangentStep]) -> TangentPhase:
 
 
 def judged(over_shuffled: Mean, over_variance: Mean, steps: int) -> tuple[Verdict, str]:
-    """Return the verdict that two means of ratios give, and the reason."""
+    """Return the verdict that two means of ratios give, and the reason; `steps` are those with both."""
     nulls = {"shuffled gradients": over_shuffled, "variance": over_variance}
     if steps < FEWEST or any(null.low is None for null in nulls.values()):
         return "not known", f"an interval needs {FEWEST} sampled steps with both nulls, there are {steps}"
