@@ -91,6 +91,16 @@ def test_figures_hold_every_null_and_every_layer():
     assert "collapse of layer 1 at step 10" in drawn["layers-effective-rank"]["views"][0]["alt"]
 
 
+def test_numbers_of_the_training_stand_beside_the_layers():
+    scalars = {"noise_scale": {0: 3.0, 10: None, 20: 5.0}, "regularizer_share": {0: 0.5}, "loss": {0: None}}
+    text = dynamics_html(tangent(), trajectory().model_copy(update={"scalars": scalars}))
+    drawn = figures(text)["scalars"]["views"]
+    assert [view["label"] for view in drawn] == ["Noise scale", "Regularizer share"]
+    assert (drawn[0]["data"][0]["x"], drawn[0]["data"][0]["y"]) == ([0, 20], [3, 5])
+    assert [option.text for option in Page(text).all("option")[-2:]] == ["Noise scale", "Regularizer share"]
+    assert "scalars" not in figures(dynamics_html(tangent(), trajectory()))
+
+
 def test_a_null_without_a_number_is_left_out():
     made = tangent()
     bare = site("first.map", [step(30, 2, shuffled=None), step(40, 2, shuffled=0.5)])
@@ -116,10 +126,11 @@ def test_the_verdict_comes_first_and_tables_hold_the_means():
     assert first[2].startswith("0.8017")
     assert first[3].startswith("8.017")
     assert first[5].startswith("2.004")
-    assert first[7] == "▲ beyond mechanical"
+    assert first[7:10] == ["0.1250", "0.2000", "0.04760"]
+    assert first[10] == "▲ beyond mechanical"
     assert early[1] == "2"
-    assert early[7] == "? not known"  # an interval needs three steps
-    assert [row[7] for row in rows if row[0] == "all"] == [
+    assert early[10] == "? not known"  # an interval needs three steps
+    assert [row[10] for row in rows if row[0] == "all"] == [
         "▲ beyond mechanical",
         "≈ mechanical",
         "? not known",

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
 from conescope._files import write_text
@@ -54,7 +55,7 @@ def write_dynamics(
 
 def dynamics_page(tangent: TangentResult, trajectory: Trajectory, *, title: str = "") -> dict[str, Any]:
     """Return everything the template dynamics.html needs."""
-    energies = energies_figure(tangent)
+    energies, scalars = energies_figure(tangent), scalars_figure(trajectory)
     layers = [layers_figure(trajectory, name) for name in trajectory.tables] if trajectory.steps else []
     return {
         "title": title or f"Training of {tangent.architecture}",
@@ -63,7 +64,8 @@ def dynamics_page(tangent: TangentResult, trajectory: Trajectory, *, title: str 
         "facts": _facts(tangent),
         "energies": energies,
         "layers": layers,
-        "figures": [*([energies] if energies.views else []), *layers],
+        "scalars": scalars,
+        "figures": [each for each in (energies, *layers, scalars) if each.views],
         "meanings": dict(zip([each.name for each in layers], map(meaning, trajectory.tables), strict=False)),
         "legend": [
             (called, color, "circle" if dash == "solid" else "dashed") for _, called, color, dash in ENERGIES
@@ -159,20 +161,41 @@ def layers_figure(trajectory: Trajectory, name: str) -> Figure:
     return Figure(f"layers-{name}".replace("_", "-"), spoken(name), look, [View(name, alt, data)])
 
 
+def scalars_figure(trajectory: Trajectory) -> Figure:
+    """Return the numbers of the training itself, as the noise scale, over its steps: a view for each."""
+    views = []
+    for name, found in trajectory.scalars.items():
+        known = [(step, value) for step, value in found.items() if value is not None]
+        if not known:
+            continue
+        first, last = known[0], known[-1]
+        alt = f"{spoken(name)}: {number(first[1])} at step {first[0]}, {number(last[1])} at step {last[0]}."
+        views.append(View(spoken(name), alt, [_curve(known, spoken(name), "var(--class-0)", 2.0)]))
+    look = layout(axis("step"), axis())
+    look["xaxis"]["nticks"] = 8
+    look |= {"hovermode": "x unified", "height": 260}
+    return Figure("scalars", "Beside the layers", look, views)
+
+
 def _line(site: TangentSite, field: str, called: str, color: str, dash: str) -> Json | None:
     values = [(step.step, _share(step, field)) for step in site.steps]
     known = [(step, value) for step, value in values if value is not None]
     if not known:
         return None
-    many = len(known) > 30
+    return _curve(known, called, color, 2.0 if field == "energy" else 1.2, dash)
+
+
+def _curve(
+    known: list[tuple[int, float]], called: str, color: str, width: float, dash: str = "solid"
+) -> Json:
     return {
         "type": "scatter",
-        "mode": "lines" if many else "lines+markers",
+        "mode": "lines" if len(known) > 30 else "lines+markers",
         "name": label(called),
         "x": rounded(step for step, _ in known),
         "y": rounded(value for _, value in known),
-        "line": {"color": color, "width": 2 if field == "energy" else 1.2, "dash": dash},
-        "marker": {"color": color, "size": 6 if field == "energy" else 4},
+        "line": {"color": color, "width": width, "dash": dash},
+        "marker": {"color": color, "size": 6 if width == 2 else 4},
         "hovertemplate": "%{y:.4g}<extra>%{fullData.name}</extra>",
     }
 
@@ -193,10 +216,19 @@ def _energy_words(site: TangentSite) -> str:
 
 def _row(site: TangentSite, phase: TangentPhase) -> dict[str, Any]:
     numbers = (phase.energy, phase.ratio, phase.over_shuffled, phase.over_variance, phase.delta)
+    first, last = phase.first, phase.last
+    within = [
+        step for step in site.steps if first is not None and last is not None and first <= step.step <= last
+    ]
     return {
         "phase": phase.name,
         "steps": phase.steps,
         "cells": [(number(mean.value), _interval(mean)) for mean in numbers],
+        "others": [
+            number(fmean(step.random for step in within) if within else None),
+            number(fmean(step.following for step in within) if within else None),
+            number(median(step.p for step in within) if within else None),
+        ],
         "verdict": phase.verdict,
         "sign": SIGNS[phase.verdict],
         "css": "changed" if phase.verdict == "beyond mechanical" else "unchanged",
