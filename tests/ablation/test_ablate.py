@@ -177,10 +177,25 @@ def test_the_result_holds_every_finished_run_while_more_are_made(model, tmp_path
 
 
 def test_a_folder_is_of_one_kind_of_device(model, tmp_path):
+    (tmp_path / "runs").mkdir()
     (tmp_path / "device.json").write_text(json.dumps({"device": "cuda", "precision": "fp32"}))
     with pytest.raises(ValueError, match="device = cuda, now it is cpu"):
         ablate(plan(model, ("none",)), tmp_path)
-    assert not (tmp_path / "runs").exists()
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_call_that_trained_nothing_does_not_claim_the_folder(model, tmp_path):
+    with pytest.raises(ValueError, match="no model"):
+        ablate(plan(str(tmp_path / "misspelled"), ("none",), epochs=1.0), tmp_path / "out")
+    assert ablate(plan(model, ("none",), epochs=1.0), tmp_path / "out").arms[0].runs
+
+
+def test_an_arm_that_does_not_fit_the_recipe_is_refused_before_any_is_trained(model, tmp_path):
+    made = plan(model, ("koleo:layers=-1+1",))
+    unfit = dataclasses.replace(made, recipe=dataclasses.replace(made.recipe, pooling="first_last_mean"))
+    with pytest.raises(ValueError, match="the loss names its layers"):
+        ablate(unfit, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_another_recipe_in_the_same_folder_is_refused(finished, model):

@@ -12,6 +12,8 @@ import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 
+from transformers import Trainer
+
 from conescope._devices import chosen_device, chosen_precision
 from conescope._files import write_text
 from conescope.ablation.arms import ArmSpec
@@ -22,6 +24,7 @@ from conescope.ablation.weight_selection import select_weights
 from conescope.results.ablation import Ablation, AblationArm, Choice, Tried
 from conescope.training.experiment import claim_settings
 from conescope.training.provenance import hardware, versions
+from conescope.training.regularize import regularize
 
 
 def ablate(
@@ -47,10 +50,8 @@ def ablate(
     """
     folder = Path(folder)
     tell: Progress = progress or (lambda arm, seed, step, steps, loss: None)
-    claim_settings(folder / "settings.json", shared_settings(plan))
-    device = chosen_device(plan.recipe.device)
-    precision = chosen_precision(plan.recipe.precision, device)
-    claim_settings(folder / "device.json", {"device": device.type, "precision": precision})
+    _check_arms(plan)
+    _claim(folder, plan)
     prepared = Prepared(plan)
     tried, choices = select_weights(prepared, folder, tell)
     weights = {choice.arm: choice.weight for choice in choices}
@@ -81,6 +82,29 @@ def ablate(
     result = found()
     write_text(folder / "ablation.json", result.model_dump_json())
     return result
+
+
+def _check_arms(plan: Plan) -> None:
+    """Refuse an arm that does not fit the recipe before any other is trained."""
+    for arm in plan.arms:
+        loss = arm.loss()
+        if loss is not None:
+            regularize(Trainer, loss, layer=plan.recipe.layer, pooling=plan.recipe.pooling)
+
+
+def _claim(folder: Path, plan: Plan) -> None:
+    """Write what all runs have in common, or check that it is so. A folder without runs binds no one."""
+    device = chosen_device(plan.recipe.device)
+    precision = chosen_precision(plan.recipe.precision, device)
+    common = {
+        "settings.json": shared_settings(plan),
+        "device.json": {"device": device.type, "precision": precision},
+    }
+    begun = any((folder / part).exists() for part in ("runs", "selection"))
+    for name, settings in common.items():
+        if not begun:
+            (folder / name).unlink(missing_ok=True)
+        claim_settings(folder / name, settings)
 
 
 def _arm(arm: ArmSpec, weight: float | None, records: list[Record]) -> AblationArm:
