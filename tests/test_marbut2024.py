@@ -14,7 +14,7 @@ from experiments.marbut2024.selection import ranked
 from experiments.marbut2024.table import table
 from experiments.marbut2024.tables import CANDIDATES, FAMILIES, OTHERS, OTHERS_SCORE, others, perturbed
 
-from conescope.perturb.given_dose import rank_correlations
+from conescope.perturb.given_dose import conditions, rank_correlations
 from conescope.predict import Columns
 from conescope.results import ScoredTask, TaskRun
 from tests.predict.tables import written
@@ -194,6 +194,17 @@ def test_the_pipeline_collects_what_json_can_hold_and_its_table_shows(monkeypatc
     assert lines[2].startswith("| cola, matthews | " + " ".join(f"{one - 0.3:.2f}" for one in noise[0]))
     assert lines[6].startswith(f"| vrm | {truth[0].value:+.2f} [")
     assert len({line.count("|") for line in lines[4:]}) == 1
+
+
+def test_shuffles_have_the_correlations_of_the_definition():
+    rng = np.random.default_rng(0)
+    percents = np.repeat([0.0, 1.0, 5.0, 20.0], 3)
+    values = rng.normal(size=12)
+    values[4] = values[7]  # a tie
+    scores = rng.integers(6, size=(5, 12)).astype(float)
+    for place, (_, held) in enumerate(conditions(percents)):
+        truth = [rank_correlations("m", percents, values, row)[place].value for row in scores]
+        np.testing.assert_allclose(pipeline.drawn(held, values, scores), truth, atol=1e-12)
 
 
 def test_p_is_corrected_after_holm():

@@ -21,7 +21,8 @@ from experiments.marbut2024.pipeline_table import table
 from conescope._intervals import jackknife_interval
 from conescope.measures import MEASURES
 from conescope.perturb import Budget, Task, read_task, sample_sequences, study
-from conescope.perturb.given_dose import FEWEST, rank_correlations
+from conescope.perturb.given_dose import FEWEST, conditions, rank_correlations
+from conescope.predict.model import rank_among
 from conescope.results import Perturbation, ScoredTask
 
 HERE = Path(__file__).parent
@@ -108,10 +109,7 @@ def correlated(measure: str, columns: np.ndarray) -> list[dict[str, object]]:
 
         if one.value is None:
             continue
-        draws = [
-            rank_correlations(measure, percents, values, row)[place].value or 0.0
-            for row in shuffled[not one.given]
-        ]
+        draws = drawn(conditions(percents)[place][1], values, shuffled[not one.given])
         reached = int((np.abs(draws) >= abs(one.value) - 1e-12).sum())
         found.append(
             {
@@ -122,6 +120,16 @@ def correlated(measure: str, columns: np.ndarray) -> list[dict[str, object]]:
             }
         )
     return found
+
+
+def drawn(held: np.ndarray, values: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return the rank correlations of values (n,) with rows of scores (draws, n), given held (n, m)."""
+    basis, _ = np.linalg.qr(np.column_stack([np.ones(len(values)), held]))
+    rows = np.vstack([values, scores])
+    ranks = np.stack([rank_among(np.sort(row), row) for row in rows])
+    left = ranks - ranks @ basis @ basis.T
+    left /= np.linalg.norm(left, axis=1, keepdims=True)
+    return left[1:] @ left[0]
 
 
 def _shuffled(scores: np.ndarray, levels: np.ndarray) -> np.ndarray:

@@ -99,6 +99,7 @@ def test_the_table_has_means_and_ranges_in_80_columns(run):
         (["--data", "texts.txt", "--layer", "9"], "there is no layer 9; there are 0, 1, 2, or -1, -2"),
         (["--data", "texts.txt", "--stack", "decoder"], "there is no 'decoder'"),
         (["--data", "texts.txt", "--measures", "isoscore,beauty"], "there is no measure 'beauty'"),
+        (["--data", "texts.txt", "--task-epochs", "1"], "are for a --task, and none is given"),
         (["--data", "texts.txt", "--task", "cats=a.tsv"], "a task is NAME=TRAIN,DEV"),
         (["--data", "texts.txt", "--task", "cats=a.tsv,b.tsv"], "no file a.tsv"),
     ],

@@ -55,6 +55,22 @@ def test_a_watched_training_is_drawn_from_both_of_its_files(capsys, tmp_path, na
     assert (tmp_path / "page.html").read_text() == dynamics_html(tangent, trajectory)
 
 
+def test_the_files_that_are_given_are_those_that_are_drawn(capsys, tmp_path):
+    tangent, trajectory = test_dynamics.tangent(), test_dynamics.trajectory()
+    other = tangent.model_copy(update={"title": "the other training"})
+    for name, one in (("tangent", tangent), ("other", other), ("trajectory", trajectory)):
+        (tmp_path / f"{name}.json").write_text(one.to_json())
+    code, _, err = run(capsys, "report", tmp_path / "other.json", "-o", tmp_path / "page.html")
+    assert (code, err) == (0, "")
+    assert (tmp_path / "page.html").read_text() == dynamics_html(other, trajectory)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "trajectory.json").write_text(trajectory.to_json())
+    for second in (tmp_path / "other.json", tmp_path / "elsewhere" / "trajectory.json"):
+        code, _, err = run(capsys, "report", tmp_path / "tangent.json", second)
+        assert (code, err.count("\n")) == (2, 1)
+        assert "one report shows one result" in err
+
+
 def test_half_of_a_training_two_results_and_what_has_no_page_are_told(capsys, tmp_path):
     (tmp_path / "tangent.json").write_text(test_dynamics.tangent().to_json())
     code, _, err = run(capsys, "report", tmp_path / "tangent.json", "-o", tmp_path / "page.html")

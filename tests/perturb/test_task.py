@@ -172,6 +172,9 @@ def test_a_budget_that_can_not_be_is_refused(given, said):
 def test_what_can_not_be_fine_tuned_is_said(folder):
     with pytest.raises(ValueError, match="every task needs a name of its own, got cats, cats"):
         study(folder, TEXTS, **GIVEN, tasks=[TASK, TASK])
+    twins = [dataclasses.replace(TASK, name=name) for name in ("a.cat", "A_cat")]
+    with pytest.raises(ValueError, match=r"every task needs a name of its own, got a.cat, A_cat"):
+        study(folder, TEXTS, **GIVEN, tasks=twins)  # one file, or one figure, for both
     blocks = torch.nn.Module()
     blocks.layers = torch.nn.ModuleList([torch.nn.Linear(4, 4)])
     given = (None, None, "encoder weights", True, "unit", torch.device("cpu"))
@@ -179,6 +182,17 @@ def test_what_can_not_be_fine_tuned_is_said(folder):
         scoring.scoring(blocks, *given)
     with pytest.raises(ValueError, match="needs the model's tokenizer; give it as processor"):
         scoring.scoring(transformers.AutoModel.from_pretrained(folder), *given)
+
+
+def test_what_can_not_be_fine_tuned_is_said_before_anything_is_run(folder):
+    rows = sorted(np.random.default_rng(0).permutation(12)[:2])
+    labels = tuple(int(row not in rows) for row in range(12))  # those drawn are all of one class
+    task = dataclasses.replace(TASK, train=dataclasses.replace(TASK.train, labels=labels))
+    stages = []
+    given = GIVEN | {"budget": dataclasses.replace(BUDGET, examples=2)}
+    with pytest.raises(ValueError, match="the 2 examples drawn are all of one class"):
+        study(folder, TEXTS, **given, tasks=[task], stage=stages.append)
+    assert stages == []
 
 
 def partial_by_hand(x, y, z):
@@ -257,6 +271,10 @@ def test_what_the_dose_explains_is_told_from_what_it_does_not():
     assert told(beyond)[0].startswith("made: isoscore go with matthews at equal percentages, too; of 2")
     assert study_of(own, other).outcome("isoscore") == "within noise"
     assert beyond.outcome("vrm") == "nothing to compare"  # it is constant
+    ranks = [one for one in beyond.associations if one.given != ("level of percent",)]
+    few = beyond.model_copy(update={"associations": tuple(ranks)})
+    assert few.association("isoscore", "rank of percent").low > 0
+    assert few.outcome("isoscore") == "nothing to compare"  # what is left may be a curve of the dose
 
 
 def test_responses_are_means_and_ranges():

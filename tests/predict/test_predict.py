@@ -197,6 +197,12 @@ def test_what_is_refused(options, message):
         predict(table(**families()), target="y", **options)
 
 
+def test_a_control_of_zeros_is_named():
+    columns = families() | {"alpha": [0.0] * 60}
+    with pytest.raises(ValueError, match="but alpha is constant in the 60 rows used"):
+        predict(table(**columns), target="y", features=["x"], control="alpha")
+
+
 def test_a_constant_target_is_refused():
     with pytest.raises(ValueError, match="the target must vary, but it is 3 in all rows"):
         predict(table(x=range(9), y=[3] * 9), target="y", features=["x"])

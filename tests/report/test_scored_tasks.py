@@ -58,5 +58,19 @@ def test_the_table_says_what_the_dose_explains():
     assert rows_of(page, "values")[-1][1:] == ["0.9000", "0.8500", "0.4000"]
 
 
+def test_no_two_percentages_look_the_same():
+    percents = tuple(float(percent) for percent in range(10))
+    task = scored().tasks[0]
+    runs = tuple(run.model_copy(update={"percent": p}) for p in percents for run in task.runs[:3])
+    made = result(percents=percents).model_copy(update={"tasks": (task.model_copy(update={"runs": runs}),)})
+    html = perturbation_html(made)
+    page = Page(html)
+    (view,) = figures(html)["scatter-co-la-1"]["views"]
+    looks = [(cloud["marker"]["color"], cloud["marker"]["symbol"]) for cloud in view["data"]]
+    assert len(set(looks)) == len(looks) == 10
+    swatches = page.inside(by_id(page, "scores"), "span")
+    assert [span.attributes["class"] for span in swatches] == [f"swatch {symbol}" for _, symbol in looks]
+
+
 def test_without_a_task_there_is_no_such_section():
     assert 'id="scores"' not in perturbation_html(result())

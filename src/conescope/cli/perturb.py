@@ -122,11 +122,14 @@ def perturb(
     levels = PERCENTS if percents is None else _numbers(percents)
     quiet_transformers()
     tasks, budget = [], None
+    how = (task_examples, task_epochs, task_lr, task_batch_size, task_max_length, task_precision)
+    if not task and how != (None, 3.0, 1e-4, 32, 128, "auto"):
+        raise ValueError("--task-examples, --task-epochs, ... are for a --task, and none is given: name one")
     if task:
         from conescope.perturb import Budget, parse_task
 
         tasks = [parse_task(words) for words in task]
-        budget = Budget(task_examples, task_epochs, task_lr, task_batch_size, task_max_length, task_precision)
+        budget = Budget(*how)
     inputs, kind = inputs_of(data, column, modality, limit)
     with profiling_progress(Path(model).name or model) as (advance, stage):
         found = study(

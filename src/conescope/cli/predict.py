@@ -1,5 +1,6 @@
 """`conescope predict TABLE`: a score from numbers about models, with errors on rows held out."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -72,6 +73,8 @@ def predict(
     if unknown_groups not in ("refuse", "mean"):
         raise ValueError(f"--unknown-groups must be refuse or mean; got {unknown_groups!r}")
     stored = table.suffix == ".json"
+    of_other = {"--truth": truth, "--kind": kind != "linear", "--unknown-groups": unknown_groups != "refuse"}
+    _refuse_idle(of_other, other)
     if stored:
         given = {"--target": target, "--features": features, "--group": group, "--hold-out": hold_out}
         found = _stored(table, {**given, "--control": control, "-o": output}, other)
@@ -109,6 +112,15 @@ def predict(
         show(found)
     if applied is not None:
         show_applied(applied)
+
+
+def _refuse_idle(given: Mapping[str, object], other: Path | None) -> None:
+    """Raise ValueError for what is said of a table to apply the model to, when there is none."""
+    needless = next((option for option, value in given.items() if value), None)
+    if other is None and needless is not None:
+        raise ValueError(
+            f"{needless} is about the table of --apply, and none is given: name it, or leave it out"
+        )
 
 
 def _stored(table: Path, given: dict[str, object], other: Path | None) -> "Prediction":

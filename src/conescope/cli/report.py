@@ -39,8 +39,8 @@ def report(
         from conescope.report import write_profile
 
         write_profile([stored_profile(path) for path in results], output)
-    elif set(kinds) <= {"tangent", "trajectory"} and len({path.parent for path in results}) == 1:
-        _draw_dynamics(results[0].parent, output)
+    elif set(kinds) <= {"tangent", "trajectory"} and _one_training(kinds, results):
+        _draw_dynamics(dict(zip(kinds, results, strict=True)), output)
     elif len(results) > 1:
         odd = next(path for path, kind in zip(results, kinds, strict=True) if kind != "profile")
         raise ValueError(
@@ -86,15 +86,22 @@ def _draw(kind: str, path: Path, output: Path) -> None:
     write(_read(model, path), output)  # type: ignore[operator]
 
 
-def _draw_dynamics(folder: Path, output: Path) -> None:
+def _one_training(kinds: list[str], paths: list[Path]) -> bool:
+    return len(set(kinds)) == len(kinds) and len({path.parent for path in paths}) == 1
+
+
+def _draw_dynamics(given: dict[str, Path], output: Path) -> None:
+    """Draw the two files of a training; the one that is not given is looked for beside the other."""
     from conescope.report import write_dynamics
     from conescope.results import TangentResult, Trajectory
 
-    for name in ("tangent.json", "trajectory.json"):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"no file {folder / name}, which belongs to the page of a training")
-    tangent = _read(TangentResult, folder / "tangent.json")
-    write_dynamics(tangent, _read(Trajectory, folder / "trajectory.json"), output)
+    folder = next(iter(given.values())).parent
+    both = {kind: given.get(kind, folder / f"{kind}.json") for kind in ("tangent", "trajectory")}
+    for path in both.values():
+        if not path.is_file():
+            raise FileNotFoundError(f"no file {path}, which belongs to the page of a training")
+    tangent = _read(TangentResult, both["tangent"])
+    write_dynamics(tangent, _read(Trajectory, both["trajectory"]), output)
 
 
 def _read(model: Any, path: Path) -> Any:

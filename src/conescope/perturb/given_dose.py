@@ -46,15 +46,20 @@ def score_associations(
 
 def rank_correlations(name: str, percents: Vector, values: Vector, scores: Vector) -> list[Association]:
     """Return the rank correlation of values (n,) and scores (n,): plain, given ranks, given levels (n,)."""
+    return [partial(name, "rank", given, values, scores, columns) for given, columns in conditions(percents)]
+
+
+def conditions(percents: Vector) -> list[tuple[tuple[str, ...], Matrix]]:
+    """Return what is held in each correlation of runs at percentages (n,), by name and as columns (n, m)."""
     _, level = np.unique(percents, return_inverse=True)
     levels = int(level.max()) + 1
-    none = np.empty((len(values), 0))
+    none = np.empty((len(percents), 0))
     held: list[tuple[tuple[str, ...], Matrix]] = [((), none)]
     if levels > 1:
         held.append((GIVEN_RANK, rank_among(np.sort(percents), percents)[:, None]))
-    if len(values) > levels + 2:
+    if len(percents) > levels + 2:
         held.append((GIVEN_LEVEL, design(none, level, levels)[:, 1:]))
-    return [partial(name, "rank", given, values, scores, columns) for given, columns in held]
+    return held
 
 
 def told(task: ScoredTask) -> list[str]:

@@ -55,8 +55,10 @@ class Scoring:
         advance: Advance | None,
         stage: Callable[[str], None] | None,
     ) -> tuple[ScoredTask, ...]:
-        """Return the scores of all tasks, at the percentages that were measured; `advance` counts steps."""
-        tasks = [budget.applied(task) for task in tasks]
+        """Return the scores of all tasks, at the percentages that were measured; `advance` counts steps.
+
+        The tasks have the examples that the budget allows.
+        """
         levels = sorted({run.percent for run in measured})
         wanted = [(percent, seed + repeat) for percent in levels for repeat in range(repeats)]
         steps = [budget.steps(len(task.train)) for task in tasks]

@@ -4,6 +4,7 @@ The points of all runs are the same tokens; repeats differ in the noise alone, a
 at every percentage. Without noise there is one run, since repeats of it would not differ.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -119,7 +120,7 @@ def study(
             f"a study has a percentage and a repeat at least, got {len(levels)} and {repeats}; give more"
         )
     named = [task.name for task in tasks]
-    if len(set(named)) < len(named):
+    if len({re.sub(r"[._]", "-", name).casefold() for name in named}) < len(named):  # as files and figures
         raise ValueError(f"every task needs a name of its own, got {', '.join(named)}; rename one")
     settings = Settings(pooling, special_tokens, batch_size, sample, seed)
     rows = chosen(_installed() if measures is None else measures, labels=False, partners=False)
@@ -135,6 +136,8 @@ def study(
         from conescope.perturb.scoring import scoring
         from conescope.perturb.task import Budget
 
+        budget = budget or Budget()
+        tasks = [budget.applied(task) for task in tasks]  # what can not be is said before anything is run
         scorer = scoring(tower, processor, opened.source, parts, layer_norm, noise, where)
     with evaluating(tower, where):
         weights = chosen_weights(tower, parts, layer_norm=layer_norm)
@@ -163,11 +166,11 @@ def study(
     )
     if folder is not None:
         finish(folder, result)
-    if scorer is None:
+    if scorer is None or budget is None:
         return result
     with TemporaryDirectory() as elsewhere:
         place = Path(elsewhere) if folder is None else folder
-        scored = scorer.scored(tasks, budget or Budget(), place, runs, repeats, seed, advance, stage)
+        scored = scorer.scored(tasks, budget, place, runs, repeats, seed, advance, stage)
     said = [note for task in scored for note in told(task)]
     result = result.model_copy(update={"tasks": scored, "notes": (*result.notes, *said)})
     if folder is not None:

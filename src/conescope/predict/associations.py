@@ -92,7 +92,8 @@ def partial(
 def _rest(column: Vector, held: Matrix) -> Vector | None:
     """Return what is left of a column (n,) beside a constant and those held (n, m); None if nothing is."""
     columns = np.column_stack([np.ones(len(column)), held])
-    columns = columns / np.linalg.norm(columns, axis=0)
+    lengths = np.linalg.norm(columns, axis=0)
+    columns = columns / np.where(lengths > 0, lengths, 1.0)
     left: Vector = column - columns @ np.linalg.lstsq(columns, column, rcond=None)[0]
     whole = np.linalg.norm(column - column.mean())
     rounding = 1e-14 * np.linalg.norm(column)

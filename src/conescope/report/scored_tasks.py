@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from conescope.report.drawing import Figure, Json, View, axis, class_color, label, layout, rounded
+from conescope.report.drawing import (
+    Figure,
+    Json,
+    View,
+    axis,
+    class_color,
+    class_symbol,
+    label,
+    layout,
+    rounded,
+)
 from conescope.report.wording import number, spoken
 from conescope.results import Perturbation, PerturbedRun, ScoredTask
 from conescope.results.prediction import Association
@@ -19,7 +29,10 @@ def scores_page(result: Perturbation) -> dict[str, Any]:
         "scatters": figures,
         "scatter_plots": " ".join(f"plot-{figure.name}" for figure in figures),
         "scatter_measures": [spoken(name) for name in measures],
-        "doses": [(f"{percent:g} %", class_color(place)) for place, percent in enumerate(result.percents())],
+        "doses": [
+            (f"{percent:g} %", class_color(place), class_symbol(place))
+            for place, percent in enumerate(result.percents())
+        ],
         "correlations": [_correlations(task) for task in result.tasks],
         "correlation_heads": HEADS,
     }
@@ -31,14 +44,14 @@ def score_name(task: ScoredTask, score: str) -> str:
 
 
 def scatter_figure(result: Perturbation, task: ScoredTask, measures: list[str]) -> Figure:
-    """Return the main score of a task against the measures, one view each, a color for each percentage."""
+    """Return the main score of a task against the measures, one view each; percentages look different."""
     look = layout(axis(), axis(score_name(task, task.main_score)))
     views = [
         View(
             spoken(name),
             f"{score_name(task, task.main_score)} against {spoken(name)}: {said(task, name)}.",
             [
-                _cloud(percent, class_color(place), _pairs(result, task, name, percent))
+                _cloud(percent, place, _pairs(result, task, name, percent))
                 for place, percent in enumerate(result.percents())
             ],
             {"xaxis": {"title": {"text": label(spoken(name))}}},
@@ -70,7 +83,7 @@ def _pairs(
     return found
 
 
-def _cloud(percent: float, color: str, pairs: list[tuple[int, float, float]]) -> Json:
+def _cloud(percent: float, place: int, pairs: list[tuple[int, float, float]]) -> Json:
     return {
         "type": "scatter",
         "mode": "markers",
@@ -78,7 +91,7 @@ def _cloud(percent: float, color: str, pairs: list[tuple[int, float, float]]) ->
         "x": rounded(value for _, value, _ in pairs),
         "y": rounded(score for _, _, score in pairs),
         "customdata": [seed for seed, _, _ in pairs],
-        "marker": {"color": color, "size": 8, "opacity": 0.8},
+        "marker": {"color": class_color(place), "symbol": class_symbol(place), "size": 8, "opacity": 0.8},
         "hovertemplate": f"<b>{percent:g} %</b>, seed "
         "%{customdata}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
     }

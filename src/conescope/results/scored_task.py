@@ -127,7 +127,8 @@ class ScoredTask(_Frozen):
         """Return in a few words what the correlations of a measure with the main score say.
 
         "explained by the dose" if it is beyond noise as it is, and within noise given the percentage, by its
-        rank or by its level; "nothing to compare" if the measure is constant, or the runs are too few.
+        rank or by its level; "nothing to compare" if the measure is constant, or the runs are too few. Ranks
+        alone put nothing beyond the dose: a curve of it can be left in them.
         """
         plain = self.association(measure)
         held = [
@@ -139,6 +140,8 @@ class ScoredTask(_Frozen):
             return "nothing to compare"
         if any(one.within_noise for one in held):
             return "within noise" if plain.within_noise else "explained by the dose"
+        if held[-1].given != GIVEN_LEVEL:
+            return "nothing to compare"
         if len({(one.value or 0) > 0 for one in held}) > 1:
             return "not consistent"
         return "beyond the dose"
