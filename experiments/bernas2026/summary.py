@@ -79,9 +79,14 @@ def verdict(site, phase):
 
 
 def means(steps):
-    """Return the means of all numbers over some steps, of those that have them."""
-    for_each = [step | {"over_shuffled": _over(step["energy"], step["shuffled"])} for step in steps]
-    return {name: _rounded(_mean([step[name] for step in for_each])) for name in NUMBERS}
+    """Return the means of all numbers over some steps, and mean energy over mean shuffled energy."""
+    known = [step for step in steps if step["shuffled"] is not None]
+    null = _mean([step["shuffled"] for step in known])
+    ratio = _mean([step["energy"] for step in known]) / null if null else None
+    rest = {
+        name: _rounded(_mean([step[name] for step in steps])) for name in NUMBERS if name != "over_shuffled"
+    }
+    return {name: _rounded(ratio) if name == "over_shuffled" else rest[name] for name in NUMBERS}
 
 
 def in_the_same(other, steps):
@@ -118,10 +123,6 @@ def _short(trajectory):
 def _mean(values):
     known = [value for value in values if value is not None]
     return statistics.fmean(known) if known else None
-
-
-def _over(energy, null):
-    return energy / null if null else None
 
 
 def _rounded(value):

@@ -17,7 +17,7 @@ from conescope.dynamics import (
     variance_share,
 )
 from conescope.dynamics.energy import energy_from_gram
-from conescope.dynamics.shuffled import shuffle_sums, shuffled_energy_from_sums
+from conescope.dynamics.shuffled import shuffled_rows
 from tests.reference import gradient_energy as reference
 
 sizes = st.tuples(st.integers(1, 5), st.integers(2, 8), st.integers(0, 2**31))
@@ -107,13 +107,18 @@ def test_the_shuffled_null_is_that_of_all_permutations(positions, seed):
     assert shuffled_energy(inputs, gradients, basis).item() == pytest.approx(expected, rel=1e-9)
 
 
-def test_sums_of_parts_give_the_shuffled_null_of_the_whole():
-    inputs, gradients, basis = normal(9, 4), normal(9, 3, seed=1), axes(4, 0, 2)
-    parts = shuffle_sums(inputs[:2], gradients[:2], basis).plus(
-        shuffle_sums(inputs[2:], gradients[2:], basis)
-    )
-    whole = shuffled_energy(inputs, gradients, basis)
-    torch.testing.assert_close(shuffled_energy_from_sums(parts, basis), whole)
+def test_shuffled_rows_keep_padding_in_its_place():
+    rows = torch.arange(20.0).reshape(10, 2)
+    real = torch.tensor([True, False] * 5)
+    orders = {tuple(shuffled_rows(rows, real, generator=seeded(seed))[:, 0].tolist()) for seed in range(50)}
+    assert len(orders) > 30  # of 120
+    for order in orders:
+        assert order[1::2] == tuple(rows[1::2, 0].tolist())
+        assert sorted(order[::2]) == rows[::2, 0].tolist()
+    assert torch.equal(shuffled_rows(rows[:1], generator=seeded(0)), rows[:1])
+    everything = shuffled_rows(rows, generator=seeded(3))
+    assert torch.equal(everything.sort(dim=0).values, rows)
+    assert not torch.equal(everything, rows)
 
 
 def test_drawn_permutations_scatter_about_the_closed_form():

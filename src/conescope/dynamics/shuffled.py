@@ -11,10 +11,8 @@ the positions, which add up over micro-batches; it differs from the mean of `shu
 of 1 / (number of rows and positions that matter).
 """
 
-from typing import NamedTuple
-
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from conescope._types import Scalar
@@ -22,56 +20,23 @@ from conescope.dynamics.energy import energy
 from conescope.dynamics.frames import generator_for
 
 
-class ShuffleSums(NamedTuple):
-    """What the null needs of inputs x and gradients g, float64; parts of a step add."""
+def shuffled_rows(
+    gradients: Float[Tensor, "n o"],
+    real: Bool[Tensor, " n"] | None = None,
+    *,
+    generator: torch.Generator,
+) -> Float[Tensor, "n o"]:
+    """Return the rows in a random order; those that are no real positions stay where they are.
 
-    positions: int
-    gradient_sum: Float[Tensor, " o"]
-    gradient_square: Scalar  # sum of |g|^2
-    input_sum: Float[Tensor, " d"]
-    input_square: Scalar  # sum of |x|^2
-    inside_square: Scalar  # sum of |Q^T x|^2
-
-    def plus(self, other: "ShuffleSums") -> "ShuffleSums":
-        """Return the sums over the positions of both."""
-        return ShuffleSums(
-            self.positions + other.positions,
-            self.gradient_sum + other.gradient_sum,
-            self.gradient_square + other.gradient_square,
-            self.input_sum + other.input_sum,
-            self.input_square + other.input_square,
-            self.inside_square + other.inside_square,
-        )
-
-
-def shuffle_sums(
-    inputs: Float[Tensor, "n d"], gradients: Float[Tensor, "n o"], basis: Float[Tensor, "d k"]
-) -> ShuffleSums:
-    """Return the sums over these positions."""
-    return ShuffleSums(
-        len(inputs),
-        gradients.sum(dim=0).double(),
-        _square(gradients),
-        inputs.sum(dim=0).double(),
-        _square(inputs),
-        _square(inputs @ basis.to(inputs.dtype)),
-    )
-
-
-def _square(rows: Float[Tensor, "n d"]) -> Scalar:
-    """Return the sum of squares: of a row in the type it has, over rows in float64."""
-    total: Scalar = torch.linalg.vector_norm(rows, dim=1).double().square().sum()
-    return total
-
-
-def shuffled_energy_from_sums(sums: ShuffleSums, basis: Float[Tensor, "d k"]) -> Scalar:
-    """Return `shuffled_energy` of any positions with these sums."""
-    pairs = max(sums.positions * (sums.positions - 1), 1)  # of one position there is one order, and no pair
-    across = (sums.gradient_sum.square().sum() - sums.gradient_square) / pairs
-    alone = sums.gradient_square / sums.positions - across
-    common = (sums.input_sum @ basis.double()).square().sum()
-    inside = alone * sums.inside_square + across * common
-    return inside / (alone * sums.input_square + across * sums.input_sum.square().sum())
+    The generator is on the device of the rows.
+    """
+    device = gradients.device
+    if real is None:
+        return gradients[torch.randperm(len(gradients), generator=generator, device=device)]
+    places = real.nonzero()[:, 0]
+    source = torch.arange(len(gradients), device=device)
+    source[places] = places[torch.randperm(len(places), generator=generator, device=device)]
+    return gradients[source]
 
 
 def shuffled_energy(
@@ -84,8 +49,15 @@ def shuffled_energy(
         gradients: of the loss by y = W x, the same positions.
         basis: orthonormal.
     """
-    wide = inputs.double(), gradients.double()
-    return shuffled_energy_from_sums(shuffle_sums(*wide, basis.double()), basis).to(inputs.dtype)
+    x, g, q = inputs.double(), gradients.double(), basis.double()
+    positions = len(x)
+    square, total = g.square().sum(), g.sum(dim=0).square().sum()
+    pairs = max(positions * (positions - 1), 1)  # of one position there is one order, and no pair
+    across = (total - square) / pairs
+    alone = square / positions - across
+    common = x.sum(dim=0)
+    inside = alone * (x @ q).square().sum() + across * (common @ q).square().sum()
+    return (inside / (alone * x.square().sum() + across * common.square().sum())).to(inputs.dtype)
 
 
 def shuffled_energies(
@@ -97,9 +69,6 @@ def shuffled_energies(
     seed: int = 0,
 ) -> Float[Tensor, " draws"]:
     """Return the energies after random permutations: the same null by draws, each as dear as the gradient."""
-    generator = generator_for(seed, torch.device("cpu"))
-    found = []
-    for _ in range(draws):
-        order = torch.randperm(len(gradients), generator=generator).to(gradients.device)
-        found.append(energy(gradients[order].T @ inputs, basis))
-    return torch.stack(found)
+    generator = generator_for(seed, gradients.device)
+    drawn = [shuffled_rows(gradients, generator=generator).T @ inputs for _ in range(draws)]
+    return torch.stack([energy(gradient, basis) for gradient in drawn])

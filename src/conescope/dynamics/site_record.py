@@ -44,15 +44,16 @@ class SiteRecord:
             self.reservoir = refilled(self.reservoir, self.seen, inputs, size, seed)
             self.seen += len(inputs)
 
-    def add(self, passed: Passed) -> None:
-        """Add a run of the module to the step."""
+    def add(self, passed: Passed, *, seed: int) -> None:
+        """Add a run of the module to the step; the seed is that of its shuffled null."""
         if self.proxy is None:
             return
         if self.proxy.tangent.device != passed.inputs.device:  # of another run, or a model that moved
             self.proxy = self.proxy.on(passed.inputs.device)
         if self.sums is None:
-            self.sums = StepSums(passed.inputs.new_zeros(self.site.o, self.site.d))
-        self.sums.add(passed, self.proxy)
+            zeros = passed.inputs.new_zeros(self.site.o, self.site.d)
+            self.sums = StepSums(zeros, zeros.clone())
+        self.sums.add(passed, self.proxy, seed=seed)
 
     def end(self, step: int, frames: NullFrames) -> None:
         """End the step: compare its gradient, if there is one, and forget it."""

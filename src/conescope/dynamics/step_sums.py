@@ -1,4 +1,4 @@
-"""The sums of one step at one linear map: the weight gradient, and what the shuffled null needs."""
+"""The sums of one step at one linear map: the weight gradient, the same of shuffled rows, and variances."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -8,30 +8,37 @@ from jaxtyping import Float
 from torch import Tensor
 
 from conescope.dynamics.anisotropy_share import isoscore_star_of
+from conescope.dynamics.energy import energy
+from conescope.dynamics.frames import generator_for
 from conescope.dynamics.gradient_energy import compared
 from conescope.dynamics.null_energies import evenness_without, form_of, null_energies, squared
 from conescope.dynamics.null_frames import NullFrames
 from conescope.dynamics.passing import Passed
 from conescope.dynamics.proxy import Proxy
-from conescope.dynamics.shuffled import ShuffleSums, shuffle_sums, shuffled_energy_from_sums
+from conescope.dynamics.shuffled import shuffled_rows
 from conescope.results.dynamics import TangentStep
 
 
 @dataclass
 class StepSums:
-    """Sums over the runs of one step (micro-batches, or a module that runs twice); memory o d."""
+    """Sums over the runs of one step (micro-batches, or a module that runs twice); memory 2 o d."""
 
     gradient: Float[Tensor, "o d"]
-    shuffle: ShuffleSums | None = None
+    shuffled: Float[Tensor, "o d"]
+    input_square: float = 0.0
+    inside_square: float = 0.0
+    runs: int = 0
 
-    def add(self, passed: Passed, proxy: Proxy) -> None:
-        """Add a run. Padding is in the gradient, as it is in the weight's, but no position to shuffle."""
-        self.gradient += passed.gradients.T @ passed.inputs
+    def add(self, passed: Passed, proxy: Proxy, *, seed: int) -> None:
+        """Add a run. Padding is in both gradients, as it is in the weight's, but no position to shuffle."""
         inputs, gradients, real = passed
-        if real is not None:
-            inputs, gradients = inputs[real], gradients[real]
-        found = shuffle_sums(inputs, gradients, proxy.tangent)
-        self.shuffle = found if self.shuffle is None else self.shuffle.plus(found)
+        generator = generator_for(hash((seed, self.runs)), gradients.device)
+        self.gradient += gradients.T @ inputs
+        self.shuffled += shuffled_rows(gradients, real, generator=generator).T @ inputs
+        shown = inputs if real is None else inputs[real]
+        self.input_square += _square(shown)
+        self.inside_square += _square(shown @ proxy.tangent.to(shown.dtype))
+        self.runs += 1
 
 
 class Skipped(NamedTuple):
@@ -45,7 +52,7 @@ def controls(sums: StepSums, proxy: Proxy, *, step: int, frames: NullFrames) -> 
     largest = sums.gradient.abs().amax()
     if not torch.isfinite(largest):
         return Skipped("not finite")
-    if largest == 0 or sums.shuffle is None:
+    if largest == 0:
         return Skipped("zero")
     d, k = proxy.tangent.shape
     gradient = sums.gradient / largest  # no square over- or underflows, and no share changes
@@ -55,8 +62,8 @@ def controls(sums: StepSums, proxy: Proxy, *, step: int, frames: NullFrames) -> 
     others = torch.cat([proxy.following, proxy.uncentered], dim=1).to(gradient.dtype)
     inside = gradient @ others
     following, uncentered = (squared(part[None]) for part in inside.tensor_split(2, dim=1))
-    shuffled = shuffled_energy_from_sums(sums.shuffle, proxy.tangent)
-    variance = sums.shuffle.inside_square / sums.shuffle.input_square
+    shuffled = energy(sums.shuffled / sums.shuffled.abs().amax(), proxy.tangent)
+    variance = torch.tensor(sums.inside_square, dtype=torch.float64) / sums.input_square
     whole = isoscore_star_of(form.trace / form.trace, form.square / form.trace.square(), len(proxy.tangent))
     share, without = evenness_without(form, tangent)[0], nulls.evenness.mean()
     return TangentStep(
@@ -76,6 +83,11 @@ def controls(sums: StepSums, proxy: Proxy, *, step: int, frames: NullFrames) -> 
         isoscore_star_without_normal=_number(without),
         delta=_number(share - without),
     )
+
+
+def _square(rows: Float[Tensor, "n d"]) -> float:
+    """Return the sum of squares: of a row in the type it has, over rows in float64."""
+    return float(torch.linalg.vector_norm(rows, dim=1).double().square().sum())
 
 
 def _number(value: Tensor) -> float | None:

@@ -221,7 +221,7 @@ class TangentEnergy:
         self._shared = _Shared(inputs, before, record.moments)
 
     def _see_both(self, number: int, passed: Passed) -> None:
-        self.records[number].add(passed)
+        self.records[number].add(passed, seed=hash((self.seed, self.steps_seen, number)))
         if self.proxy == "windowed":
             inputs, _, real = passed
             self.records[number].see(inputs if real is None else inputs[real])

@@ -1,9 +1,14 @@
 """The verdict over sampled steps: is the energy more than variance and shared means explain?
 
-"beyond mechanical" needs both nulls beaten: the 95 % intervals of energy / shuffled and of energy / variance
-share lie above 1. "mechanical" if the interval of one of them does not, and ends below 1.1: what may be left
-is less than a tenth. Otherwise, or with fewer than three steps, it is "not known". Early are the first 30 %
-of the span from the first to the last sampled step, late the last 30 %.
+"beyond mechanical" needs both nulls beaten: the 95 % intervals of energy over shuffled and of energy over
+variance share lie above 1. "mechanical" if the interval of one of them does not, and ends below 1.1: what may
+be left is less than a tenth. Otherwise, or with fewer than three steps, it is "not known". Early are the
+first 30 % of the span from the first to the last sampled step, late the last 30 %.
+
+At each step one permutation is drawn. If g and x are independent, G and the G of that permutation have one
+law, so the mean of energy - shuffled is zero whatever the laws of g and x; it is this paired difference that
+has the interval, told as 1 + difference / mean of shuffled. (A mean of quotients would not do: where few
+positions carry the gradient, that of energy and its expected null lies above 1 for pure noise.)
 """
 
 import math
@@ -31,9 +36,9 @@ def phases(steps: Sequence[TangentStep]) -> tuple[TangentPhase, ...]:
 
 def phase(name: PhaseName, steps: Sequence[TangentStep]) -> TangentPhase:
     """Return the means of a phase and its verdict."""
-    over_shuffled = mean([_over(step.energy, step.shuffled) for step in steps])
+    over_shuffled = over([(step.energy, step.shuffled) for step in steps])
     over_variance = mean([step.excess for step in steps])
-    both = sum(_over(step.energy, step.shuffled) is not None and step.excess is not None for step in steps)
+    both = sum(step.shuffled is not None and step.excess is not None for step in steps)
     verdict, why = judged(over_shuffled, over_variance, both)
     return TangentPhase(
         name=name,
@@ -73,8 +78,17 @@ def mean(values: Sequence[float | None]) -> Mean:
     return Mean(value=statistics.fmean(known), low=low, high=high)
 
 
-def _over(energy: float, null: float | None) -> float | None:
-    return energy / null if null else None
+def over(pairs: Sequence[tuple[float, float | None]]) -> Mean:
+    """Return the mean energy over the mean null of the steps that have one.
+
+    The interval is that of the paired difference, in units of the mean null.
+    """
+    known = [(energy, null) for energy, null in pairs if null is not None]
+    unit = statistics.fmean(null for _, null in known) if known else 0.0
+    if not unit > 0:
+        return Mean(value=None)
+    found = mean([(energy - null) / unit for energy, null in known])
+    return Mean(**{name: None if end is None else 1 + end for name, end in found.model_dump().items()})
 
 
 def _end(value: float | None) -> float:

@@ -18,9 +18,9 @@ class TangentStep(BaseModel):
 
     `energy` is in the tangent proxy; `normal`, `random`, `following` and `uncentered` in frames of the same
     rank: normal to it, anywhere (expected: k / d), the next principal directions, the first uncentered ones.
-    `shuffled` is expected if gradients meet inputs of other positions, `variance_share` that of the inputs
-    themselves, and `excess` the energy over it. `delta` is how much more even (IsoScore*) the gradient's rows
-    become without the proxy than without normal frames.
+    `shuffled` is what is left of it after one random permutation of the positions, `variance_share` that of
+    the inputs themselves, and `excess` the energy over it. `delta` is how much more even (IsoScore*) the
+    gradient's rows become without the proxy than without normal frames.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,7 +55,8 @@ class Mean(BaseModel):
 class TangentPhase(BaseModel):
     """Means over the sampled steps of a phase, and the verdict.
 
-    `over_shuffled` is energy / shuffled and `over_variance` energy / variance_share: 1 is mechanical.
+    `over_shuffled` is the mean energy over the mean of `shuffled`, with the interval of their paired
+    difference, and `over_variance` the mean of `excess`: 1 is mechanical.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
