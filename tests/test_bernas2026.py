@@ -56,7 +56,7 @@ def test_phases_of_the_summary_are_those_of_the_instrument():
     steps = [step(number, 0.5, 0.25) for number in range(10, 111, 10)]
     assert [one["step"] for one in span(steps, 0)] == [10, 20, 30, 40]
     assert [one["step"] for one in span(steps, 1)] == [80, 90, 100, 110]
-    assert means([step(0, 0.5, 0.25), step(1, 0.5, 0.5)])["over_shuffled"] == 1.3333  # 1 / 0.75
+    assert means([step(0, 0.5, 0.25), step(1, 0.5, 0.5)])["over_shuffled"] == 1.333  # 1 / 0.75
     assert means([step(0, 0.5, None)])["over_shuffled"] is None
 
 
