@@ -84,7 +84,7 @@ class Passing:
                 def back(gradient: Tensor) -> None:
                     if self.gradients:
                         with _Plain(rows):
-                            flat = gradient.detach().reshape(-1, gradient.shape[-1]).float()
+                            flat = gradient.detach().reshape(-1, gradient.shape[-1]).to(rows.dtype)
                             self.see_both(number, Passed(rows, flat, real))
 
                 _ = output.register_hook(back)  # type: ignore[no-untyped-call]
@@ -94,14 +94,14 @@ class Passing:
     def _rows(
         self, given: Tensor, dtype: torch.dtype, mask: Tensor | None
     ) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Return inputs as rows in float32, as autocast narrowed them, which are no padding, and only those.
+        """Return inputs as rows, as autocast narrowed them, which are no padding, and only those.
 
         Modules that are given one tensor after another, as query, key and value are, get the same objects.
         """
         marks = (given.data_ptr(), given.shape, given.stride(), given._version, dtype)
         last = self._last
         if last is None or last.marks != marks or last.mask is not mask:
-            rows = given.reshape(-1, given.shape[-1]).to(dtype).float()
+            rows = given.reshape(-1, given.shape[-1]).to(dtype)
             real = None if mask is None else mask.reshape(-1).to(given.device)
             last = self._last = _Last(marks, given, mask, rows, real, rows if real is None else rows[real])
         return last.rows, last.real, last.shown

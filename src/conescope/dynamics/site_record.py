@@ -41,7 +41,7 @@ class SiteRecord:
     def sample(self, inputs: Float[Tensor, "n d"], *, size: int, seed: int) -> None:
         """Add inputs to the reservoir of a fit of concepts."""
         if len(inputs) and bool(torch.isfinite(inputs).all()):
-            self.reservoir = refilled(self.reservoir, self.seen, inputs, size, seed)
+            self.reservoir = refilled(self.reservoir, self.seen, inputs.float(), size, seed)
             self.seen += len(inputs)
 
     def add(self, passed: Passed, *, seed: int) -> None:
@@ -51,7 +51,7 @@ class SiteRecord:
         if self.proxy.tangent.device != passed.inputs.device:  # of another run, or a model that moved
             self.proxy = self.proxy.on(passed.inputs.device)
         if self.sums is None:
-            zeros = passed.inputs.new_zeros(self.site.o, self.site.d)
+            zeros = torch.zeros(self.site.o, self.site.d, device=passed.inputs.device)
             self.sums = StepSums(zeros, zeros.clone())
         self.sums.add(passed, self.proxy, seed=seed)
 

@@ -30,14 +30,17 @@ class StepSums:
     runs: int = 0
 
     def add(self, passed: Passed, proxy: Proxy, *, seed: int) -> None:
-        """Add a run. Padding is in both gradients, as it is in the weight's, but no position to shuffle."""
+        """Add a run. Padding is in both gradients, as it is in the weight's, but no position to shuffle.
+
+        Products are taken in the type in which the training takes that of its weight gradient.
+        """
         inputs, gradients, real = passed
         generator = generator_for(hash((seed, self.runs)), gradients.device)
         self.gradient += gradients.T @ inputs
         self.shuffled += shuffled_rows(gradients, real, generator=generator).T @ inputs
-        shown = inputs if real is None else inputs[real]
+        shown = (inputs if real is None else inputs[real]).float()
         self.input_square += _square(shown)
-        self.inside_square += _square(shown @ proxy.tangent.to(shown.dtype))
+        self.inside_square += _square(shown @ proxy.tangent.float())
         self.runs += 1
 
 
