@@ -5,7 +5,15 @@ import torch
 
 from conescope.dynamics import energy, random_frames
 from conescope.dynamics.anisotropy_share import isoscore_star_without, row_scatter
-from conescope.dynamics.null_energies import Few, Many, evenness_without, form_of, null_energies, square_root
+from conescope.dynamics.null_energies import (
+    Few,
+    Many,
+    evenness_without,
+    expected_squares,
+    form_of,
+    null_energies,
+    square_root,
+)
 from conescope.dynamics.null_frames import NullFrames, beside, haar_block
 
 
@@ -44,7 +52,8 @@ def test_a_gradient_of_few_rows_has_the_energies_of_whole_frames(o, rank):
     rows = torch.cat([gradient - gradient.mean(dim=0), gradient.mean(dim=0, keepdim=True) * o**0.5])
     images = rows @ frames
     blocks = torch.linalg.lstsq(form.root.expand(draws, -1, -1), images, driver="gelsd").solution
-    checked(form, form.squares(blocks.float()), gradient, frames)
+    found = form.wholes(blocks.float()) / form.total
+    torch.testing.assert_close(found, energy(gradient, frames), rtol=1e-5, atol=1e-9)
 
 
 @pytest.mark.parametrize(("o", "d", "k"), [(64, 48, 5), (4, 8, 4), (9, 10, 5), (200, 16, 2)])
@@ -59,6 +68,7 @@ def test_a_gradient_of_many_rows_has_the_energies_of_whole_frames(o, d, k):
     one = torch.eye(k).double().expand(5, k, k)
     torch.testing.assert_close((normal.mT @ normal).double(), one, rtol=0, atol=3e-6)
     checked(form, form.squares(normal), gradient, normal.double())
+    torch.testing.assert_close(form.wholes(normal), form.squares(normal).whole)
 
 
 @pytest.mark.parametrize(("d", "k", "rows"), [(12, 2, 5), (12, 2, 11), (40, 3, 40), (9, 4, 3)])
@@ -93,6 +103,28 @@ def test_nulls_scatter_about_their_expectation(o):
     again = null_energies(form, NullFrames(400, seed=3))
     assert torch.equal(found.normals, again.normals)
     assert not torch.equal(found.normals, null_energies(form, NullFrames(400, seed=4)).normals)
+
+
+@pytest.mark.parametrize(("o", "d", "k"), [(20, 30, 4), (60, 24, 5), (9, 10, 5), (40, 4, 2)])
+def test_expected_squares_are_the_means_over_frames(o, d, k):
+    gradient, basis = planted(o, d, k, tangent=4.0)
+    form = form_of(gradient, basis)
+    frames = random_frames(d, k, 6000, generator=seeded(7), beside=basis)
+    centered = gradient - gradient.mean(dim=0)
+    images = centered @ frames
+    drawn = (
+        (gradient @ frames).square().sum(dim=(1, 2)),
+        images.square().sum(dim=(1, 2)),
+        (centered.T @ images).square().sum(dim=(1, 2)),
+        (images.mT @ images).square().sum(dim=(1, 2)),
+    )
+    for found, truth in zip(expected_squares(form), drawn, strict=True):
+        error = truth.std().item() / len(truth) ** 0.5
+        assert found.item() == pytest.approx(truth.mean().item(), abs=4 * error, rel=1e-9)
+    scatter = row_scatter(gradient)
+    evenness = torch.stack([isoscore_star_without(scatter, frame) for frame in frames[:300]])
+    found = null_energies(form, NullFrames(2, seed=0)).evenness
+    assert found.item() == pytest.approx(evenness.mean().item(), rel=0.03)
 
 
 def test_a_singular_matrix_has_a_root():

@@ -1,10 +1,21 @@
-"""Energies of one gradient in all random frames at once, and how even its rows are without each of them.
+"""Energies of one gradient in all random frames at once, and how even its rows are without such a frame.
 
 With the centered rows C of G, their mean m and o rows, || G R ||^2 = || C R ||^2 + o |m^T R|^2, and what
-`anisotropy_share` needs of a frame R are || C R ||^2, || R^T C^T C R ||^2 and || C^T C R ||^2. If G has fewer
-rows than the complement of Q dimensions, there is a triangular L with L L^T = S (I - Q Q^T) S^T for
-S = [C; sqrt(o) m^T], and S R = L H with a block H of a Haar frame (see `null_frames`), so that no frame of d
-dimensions is made. Otherwise all comes from the product of C^T C and R.
+`anisotropy_share` needs of a frame R are || C R ||^2, || R^T C^T C R ||^2 and || C^T C R ||^2.
+
+Energies are drawn, since p counts them. If G has fewer rows than the complement of Q dimensions, there is a
+triangular L with L L^T = S (I - Q Q^T) S^T for S = [C; sqrt(o) m^T], and S R = L H with a block H of a Haar
+frame (see `null_frames`), so that no frame of d dimensions is made. Otherwise all comes from the product of
+C^T C and R.
+
+How even the rows are is told for the expected squares of a frame normal to Q. Its projector P, of rank k in
+the m = d - k dimensions that Q leaves, has E P_ij P_kl = a d_ij d_kl + c (d_ik d_jl + d_il d_jk) with
+
+    c = k (m - k) / (m (m - 1) (m + 2)),    a = k^2 / m^2 - 2 c / m,
+
+which follows from tr P = tr P^2 = k. So with B, the scatter C^T C within the complement,
+
+    E || C R ||^2 = k / m tr B,    E || R^T C^T C R ||^2 = (a + c) tr B^2 + c (tr B)^2.
 """
 
 from typing import NamedTuple
@@ -13,7 +24,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from conescope._types import Covariance
+from conescope._types import Covariance, Scalar
 from conescope.dynamics.anisotropy_share import isoscore_star_of
 from conescope.dynamics.null_frames import NullFrames, beside
 
@@ -22,10 +33,10 @@ RIDGE = 1e-15  # of the trace, so that a singular L L^T has a factor
 
 
 class NullEnergies(NamedTuple):
-    """Energies in frames normal to the basis, and IsoScore* of the rows without these frames."""
+    """Energies in frames normal to the basis, and IsoScore* of the rows without such a frame."""
 
     normals: Float[Tensor, " draws"]
-    evenness: Float[Tensor, " draws"]
+    evenness: Scalar
 
 
 class Squares(NamedTuple):
@@ -41,16 +52,31 @@ def null_energies(form: "Few | Many", frames: NullFrames) -> NullEnergies:
     """Return the energies and scores in random frames of the rank of the basis that the form holds."""
     d, k = form.basis.shape
     held = max(AT_ONCE // ((form.rows if isinstance(form, Few) else d) * k), 1)
-    normals, evenness = [], []
+    normals = []
     for first in range(0, frames.draws, held):
         draws = range(first, min(first + held, frames.draws))
         if isinstance(form, Few):
-            found = form.squares(frames.block(d - k, k, form.rows, draws, form.basis.device))
+            found = form.wholes(frames.block(d - k, k, form.rows, draws, form.basis.device))
         else:
-            found = form.squares(beside(frames.block(d, k, d, draws, form.basis.device), form.basis))
-        normals.append(found.whole / form.total)
-        evenness.append(evenness_without(form, found))
-    return NullEnergies(torch.cat(normals).clamp(0, 1), torch.cat(evenness))
+            found = form.wholes(beside(frames.block(d, k, d, draws, form.basis.device), form.basis))
+        normals.append(found / form.total)
+    return NullEnergies(torch.cat(normals).clamp(0, 1), evenness_without(form, expected_squares(form))[0])
+
+
+def expected_squares(form: "Few | Many") -> Squares:
+    """Return the expectations of the squares of a frame normal to the basis."""
+    d, k = form.basis.shape
+    m = d - k
+    inside = form.tangent()
+    trace, square = form.trace - inside.centered, form.square - 2 * inside.product + inside.inner
+    c = k * (m - k) / (m * (m - 1) * (m + 2)) if m > 1 else 0.0
+    a = k * k / (m * m) - 2 * c / m
+    return Squares(
+        whole=k / m * (form.total - inside.whole),
+        centered=k / m * trace,
+        product=k / m * (form.square - inside.product),
+        inner=(a + c) * square + c * trace.square(),
+    )
 
 
 def form_of(gradient: Float[Tensor, "o d"], basis: Float[Tensor, "d k"]) -> "Few | Many":
@@ -81,16 +107,14 @@ class Few:
 
     def tangent(self) -> Squares:
         """Return the squares of the basis."""
-        return self._squares(self.inside[None])
-
-    def squares(self, blocks: Float[Tensor, "draws r k"]) -> Squares:
-        """Return the squares of normal frames with these blocks."""
-        return self._squares(self.root.to(blocks.dtype) @ blocks)
-
-    def _squares(self, images: Float[Tensor, "draws r k"]) -> Squares:
+        images = self.inside[None]
         centered = images[:, :-1]
-        product = dotted(centered, self.within.to(centered.dtype) @ centered)
+        product = dotted(centered, self.within @ centered)
         return Squares(squared(images), squared(centered), product, squared(centered.mT @ centered))
+
+    def wholes(self, blocks: Float[Tensor, "draws r k"]) -> Float[Tensor, " draws"]:
+        """Return || G R ||^2 of normal frames with these blocks."""
+        return squared(self.root.to(blocks.dtype) @ blocks)
 
 
 class Many:
@@ -113,6 +137,11 @@ class Many:
         centered = dotted(frames, images)
         along = squared((self.mean.to(frames.dtype) @ frames)[:, None])
         return Squares(centered + along, centered, squared(images), squared(frames.mT @ images))
+
+    def wholes(self, frames: Float[Tensor, "draws d k"]) -> Float[Tensor, " draws"]:
+        """Return || G R ||^2 of these frames."""
+        images = self.scatter.to(frames.dtype) @ frames
+        return dotted(frames, images) + squared((self.mean.to(frames.dtype) @ frames)[:, None])
 
 
 def stacked(gradient: Float[Tensor, "o d"]) -> Float[Tensor, "rows d"]:

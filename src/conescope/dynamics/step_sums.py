@@ -68,7 +68,7 @@ def controls(sums: StepSums, proxy: Proxy, *, step: int, frames: NullFrames) -> 
     shuffled = energy(sums.shuffled / sums.shuffled.abs().amax(), proxy.tangent)
     variance = torch.tensor(sums.inside_square, dtype=torch.float64) / sums.input_square
     whole = isoscore_star_of(form.trace / form.trace, form.square / form.trace.square(), len(proxy.tangent))
-    share, without = evenness_without(form, tangent)[0], nulls.evenness.mean()
+    share, without = evenness_without(form, tangent)[0], nulls.evenness
     return TangentStep(
         step=step,
         energy=float(found.energy),
