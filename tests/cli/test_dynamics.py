@@ -3,11 +3,14 @@
 import json
 
 import pytest
+import torch
 import transformers
+from safetensors.torch import save_file
 
 from conescope.cli import main
 from conescope.dynamics import watched_training
 from conescope.dynamics.objectives import task_of
+from conescope.dynamics.stored import load_proxies
 from conescope.results import TangentResult, Trajectory
 from tests.dynamics.test_tangent_callback import assert_same
 from tests.samples import models
@@ -88,7 +91,7 @@ def test_json_is_what_python_returns_and_the_folder_holds_the_same(run, truth, t
     assert [step.step for step in truth.tangent.sites[0].steps] == [3, 5, 7, 9]
     assert "model on train.tsv" in (tmp_path / "out" / "report.html").read_text()
     left = {file.name for file in (tmp_path / "out").iterdir()}
-    assert left == {"settings.json", "tangent.json", "trajectory.json", "report.html"}
+    assert left == {"settings.json", "tangent.json", "trajectory.json", "proxies.safetensors", "report.html"}
 
     # the same command again trains nothing, and prints the table
     code, out, err = run(*classifier(output=tmp_path / "out"))
@@ -109,6 +112,33 @@ def test_json_is_what_python_returns_and_the_folder_holds_the_same(run, truth, t
     code, _, err = run(*classifier("--seed", "1", output=tmp_path / "out"))
     assert code == 2
     assert "holds another training, of another seed; choose another folder" in err
+
+
+def test_the_proxies_of_another_seed_are_a_control(run, tmp_path):
+    code, _, _ = run(*classifier(output=tmp_path / "one"))
+    assert code == 0
+    given = classifier("--seed", "1", "--others", str(tmp_path / "one"), output=tmp_path / "two")
+    code, _, _ = run(*given)
+    assert code == 0
+    found = TangentResult.model_validate_json((tmp_path / "two" / "tangent.json").read_text())
+    others = [site.phase().other.value for site in found.sites]
+    assert all(0 < other < 1 for other in others)
+    assert others != [site.phase().energy.value for site in found.sites]
+    held = load_proxies(tmp_path / "one" / "proxies.safetensors")
+    assert {name: proxy.tangent.shape[0] for name, proxy in held.items()} == {
+        site.module: site.d for site in found.sites
+    }
+    # a folder that has none is told, and so is another one than before
+    code, _, err = run(*classifier("--others", str(tmp_path), output=tmp_path / "three"))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "no file" in err
+    code, _, err = run(*classifier("--seed", "1", output=tmp_path / "two"))
+    assert (code, "of another others" in err) == (2, True)
+    (tmp_path / "odd").mkdir()
+    save_file({"x": torch.zeros(1)}, tmp_path / "odd" / "proxies.safetensors")
+    code, _, err = run(*classifier("--others", str(tmp_path / "odd"), output=tmp_path / "three"))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "holds no proxies" in err
 
 
 def test_a_run_that_was_killed_goes_on_to_the_same_numbers(made, truth, tmp_path):

@@ -412,3 +412,40 @@ def test_proxies_that_are_given_are_neither_fitted_again_nor_bent():
     bent = {name: proxy._replace(tangent=2 * proxy.tangent) for name, proxy in given.items()}
     with pytest.raises(ValueError, match="must be orthonormal"):
         watched(model, proxies=bent)
+
+
+def test_the_proxy_of_another_run_stands_beside_the_own():
+    first, kept = net(), {}
+    with watched(first) as te:
+        train(first, 4)
+    other = te.proxies()["middle"]
+    model = net()
+    model.first.weight.data.mul_(0.5)  # so that its own proxy is another
+
+    def keep(step):
+        kept[step] = model.middle.weight.grad.double()
+
+    with watched(model, others=te.proxies()) as again:
+        train(model, 6, first=20, after=keep)
+    site = again.result().site("middle")
+    for number, step in enumerate(site.steps, start=23):
+        assert step.other == pytest.approx(energy(kept[number], other.tangent).item(), rel=1e-4)
+        assert step.other != step.energy
+    assert site.phase().other.value == pytest.approx(sum(step.other for step in site.steps) / len(site.steps))
+    with watched(net()) as alone:
+        train(net(), 1)
+    assert all(step.other is None for record in alone.records for step in record.steps)
+    with pytest.raises(ValueError, match="shape"):
+        watched(net(), others={"middle": other._replace(tangent=other.tangent[:8])})
+
+
+def test_another_proxy_that_is_smaller_or_larger_is_taken_as_far_as_both_go():
+    first, model = net(), net()
+    with watched(first, rank=4) as te:
+        train(first, 4)
+    kept = []
+    with watched(model, others=te.proxies()) as again:
+        train(model, 4, first=20, after=lambda step: kept.append(model.middle.weight.grad.double()))
+    wide = te.proxies()["middle"].tangent
+    found = again.result().site("middle").steps[0].other
+    assert found == pytest.approx(energy(kept[3], wide[:, :2]).item(), rel=1e-4)

@@ -31,6 +31,7 @@ def step(number, excess, **changed):
         "isoscore_star_without": 0.3,
         "isoscore_star_without_normal": 0.1,
         "delta": 0.2,
+        "other": 0.15,
     }
     return TangentStep(**given | changed)
 
@@ -81,7 +82,7 @@ def test_figures_hold_every_null_and_every_layer():
     views = drawn["energies"]["views"]
     assert [view["label"] for view in views] == ["first.map", "second.map"]
     lines = {line["name"]: line for line in views[0]["data"]}
-    assert [line["y"][0] for line in lines.values()] == [0.8, 0.4, 0.4, 0.1, 0.125, 0.2, 0.3]
+    assert [line["y"][0] for line in lines.values()] == [0.8, 0.4, 0.4, 0.1, 0.125, 0.2, 0.3, 0.15]
     assert lines["in the tangent proxy"]["x"] == [30, 40, 50, 60, 70, 80, 90]
     assert "0.8000 at step 30" in views[0]["alt"]
     heat, down, up = drawn["layers-mean-cosine"]["views"][0]["data"]
@@ -126,11 +127,11 @@ def test_the_verdict_comes_first_and_tables_hold_the_means():
     assert first[2].startswith("0.8017")
     assert first[3].startswith("8.017")
     assert first[5].startswith("2.004")
-    assert first[7:10] == ["0.1250", "0.2000", "0.04760"]
-    assert first[10] == "▲ beyond mechanical"
+    assert first[7:12] == ["0.1250", "0.2000", "0.3000", "0.1500", "0.04760"]
+    assert first[12] == "▲ beyond mechanical"
     assert early[1] == "2"
-    assert early[10] == "? not known"  # an interval needs three steps
-    assert [row[10] for row in rows if row[0] == "all"] == [
+    assert early[12] == "? not known"  # an interval needs three steps
+    assert [row[12] for row in rows if row[0] == "all"] == [
         "▲ beyond mechanical",
         "≈ mechanical",
         "? not known",
@@ -168,7 +169,7 @@ def test_page_in_a_browser(browser, tmp_path):
     seen = test_browser.Visit(page, tmp_path / "page.html")
     assert len(seen.plots()) == 3
     drawn = "document.querySelectorAll('#plot-energies .js-line').length"
-    assert seen.evaluate(drawn) == 7
+    assert seen.evaluate(drawn) == 8
     first = seen.evaluate("document.getElementById('plot-energies').data[0].y[0]")
     page.select_option("select", "1")
     assert seen.evaluate("document.getElementById('plot-energies').data[0].y[0]") != first

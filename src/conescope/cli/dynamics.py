@@ -11,7 +11,7 @@ from conescope.cli.reading import AsJson, Seed, plain
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from conescope.results.dynamics import Mean, TangentResult, TangentSite
+    from conescope.results.dynamics import Mean, TangentResult
 
 PHASES: tuple[Literal["all", "early", "late"], ...] = ("all", "early", "late")
 SHORT = {"beyond mechanical": "beyond", "mechanical": "mechanical", "not known": "not known"}
@@ -61,6 +61,10 @@ def dynamics(
     proxy: Annotated[
         str, typer.Option(metavar="KIND", help="pca (fitted once), windowed (again and again) or concepts.")
     ] = "pca",
+    others: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Output of a run with another seed: its proxies are a control."),
+    ] = None,
     measures: Annotated[
         str | None, typer.Option(metavar="A,B,...", help="Measures of each layer, over the steps.")
     ] = None,
@@ -111,6 +115,7 @@ def dynamics(
             every=every,
             draws=draws,
             proxy=proxy,  # type: ignore[arg-type]
+            others=others,
             measures=MEASURES if measures is None else _names(measures),
             record_every=record_every,
             sample=sample,
@@ -198,7 +203,7 @@ def _table(found: "TangentResult") -> "Table":
             cells = [Text(plain(site.module) if name == "all" else ""), Text(name)]
             means = (phase.ratio, phase.over_shuffled, phase.over_variance, phase.delta)
             cells += [Text(_number(mean)) for mean in means]
-            cells += [Text(_median_p(site, name)), Text(SHORT[phase.verdict])]
+            cells += [Text("-" if phase.p is None else f"{phase.p:.3f}"), Text(SHORT[phase.verdict])]
             table.add_row(*cells)
     return table
 
@@ -207,12 +212,3 @@ def _number(mean: "Mean") -> str:
     from conescope.cli.tables import number
 
     return "-" if mean.value is None else number(mean.value)
-
-
-def _median_p(site: "TangentSite", name: Literal["all", "early", "late"]) -> str:
-    from statistics import median
-
-    phase = site.phase(name)
-    if phase.first is None or phase.last is None:
-        return "-"
-    return f"{median(step.p for step in site.steps if phase.first <= step.step <= phase.last):.3f}"

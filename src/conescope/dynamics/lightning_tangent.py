@@ -10,7 +10,7 @@ from torch import Tensor
 from conescope._files import write_text
 from conescope._optional import require
 from conescope.dynamics.gradient_energy import DRAWS
-from conescope.dynamics.proxy import Kind, Rank
+from conescope.dynamics.proxy import Kind, Proxy, Rank
 from conescope.dynamics.stored import packed, unpack
 from conescope.dynamics.tangent_energy import TangentEnergy
 from conescope.results.dynamics import TangentResult
@@ -36,8 +36,8 @@ class LightningTangentCallback(Callback):
     batch; modules whose parameters are sharded can not be measured so.
 
     Args:
-        modules, rank, fit_fraction, every, draws, seed, proxy, refit_every, reservoir: as in `TangentEnergy`;
-            modules are named as in the LightningModule.
+        modules, rank, fit_fraction, every, draws, seed, others, proxy, refit_every, reservoir: as in
+            `TangentEnergy`; modules are named as in the LightningModule.
         path: a JSON file, written at each checkpoint and at the end; None writes none.
         total_steps: of the training; None asks the trainer, which can not know it of a stream.
         mask: batch -> which tokens are real, (inputs, tokens), or None; unless told, the `attention_mask` of
@@ -57,6 +57,7 @@ class LightningTangentCallback(Callback):
         path: str | Path | None = None,
         *,
         seed: int = 0,
+        others: Mapping[str, Proxy] | None = None,
         proxy: Kind = "pca",
         refit_every: int = 10,
         reservoir: int = 2048,
@@ -66,6 +67,7 @@ class LightningTangentCallback(Callback):
         self.modules = modules
         self.rank: Rank = rank
         self.fit_fraction, self.every, self.draws, self.seed = fit_fraction, every, draws, seed
+        self.others = others
         self.proxy: Kind = proxy
         self.refit_every, self.reservoir = refit_every, reservoir
         self.path = None if path is None else Path(path)
@@ -124,6 +126,7 @@ class LightningTangentCallback(Callback):
             self.draws,
             self.seed,
             count="manual",
+            others=self.others,
             proxy=self.proxy,
             refit_every=self.refit_every,
             reservoir=self.reservoir,

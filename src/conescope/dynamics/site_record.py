@@ -24,6 +24,7 @@ class SiteRecord:
 
     site: Site
     proxy: Proxy | None = None
+    other: Proxy | None = None  # of another run, as a control
     moments: Streamed | None = None
     reservoir: Tensor | None = None
     seen: int = 0  # inputs of the reservoir and those that it passed over
@@ -50,6 +51,8 @@ class SiteRecord:
             return
         if self.proxy.tangent.device != passed.inputs.device:  # of another run, or a model that moved
             self.proxy = self.proxy.on(passed.inputs.device)
+        if self.other is not None and self.other.tangent.device != passed.inputs.device:
+            self.other = self.other.on(passed.inputs.device)
         if self.sums is None:
             zeros = torch.zeros(self.site.o, self.site.d, device=passed.inputs.device)
             self.sums = StepSums(zeros, zeros.clone())
@@ -58,7 +61,7 @@ class SiteRecord:
     def end(self, step: int, frames: NullFrames) -> None:
         """End the step: compare its gradient, if there is one, and forget it."""
         if self.sums is not None and self.proxy is not None:
-            found = controls(self.sums, self.proxy, step=step, frames=frames)
+            found = controls(self.sums, self.proxy, self.other, step=step, frames=frames)
             if isinstance(found, Skipped):
                 self.skipped.append(found.why)
             else:

@@ -50,7 +50,9 @@ class Skipped(NamedTuple):
     why: str  # "zero" or "not finite"
 
 
-def controls(sums: StepSums, proxy: Proxy, *, step: int, frames: NullFrames) -> TangentStep | Skipped:
+def controls(
+    sums: StepSums, proxy: Proxy, other: Proxy | None, *, step: int, frames: NullFrames
+) -> TangentStep | Skipped:
     """Return the energy of a step's gradient in the tangent proxy, with every null beside it."""
     largest = sums.gradient.abs().amax()
     if not torch.isfinite(largest):
@@ -85,6 +87,7 @@ def controls(sums: StepSums, proxy: Proxy, *, step: int, frames: NullFrames) -> 
         isoscore_star_without=_number(share),
         isoscore_star_without_normal=_number(without),
         delta=_number(share - without),
+        other=None if other is None else float(energy(gradient.double(), other.tangent[:, :k])),
     )
 
 

@@ -21,7 +21,7 @@ from conescope.dynamics.tangent_energy import TangentEnergy
 from conescope.results.dynamics import TangentStep
 
 SCHEMA = "conescope.tangent-state/1"
-KEY = "tangent"  # of the metadata
+KEY, PROXIES = "tangent", "proxies"  # of the metadata
 LEFT_OUT = ("site", "sums")  # the module itself, and what lasts as long as a step
 KINDS: dict[str, Any] = {kind.__name__: kind for kind in (Streamed, Proxy)}
 
@@ -100,6 +100,48 @@ def load(energy: TangentEnergy, path: str | Path) -> None:
         ValueError: if it is no such state, or one of other settings.
         ImportError: if safetensors is missing.
     """
+    unpack(energy, *_opened(path, KEY))
+
+
+def save_proxies(proxies: Mapping[str, Proxy], path: str | Path) -> None:
+    """Write proxies by module to a safetensors file, for a run of another seed.
+
+    Raises:
+        ImportError: if safetensors is missing.
+    """
+    require("safetensors", extra="files")
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Tensor] = {}
+    header = {name: _pack(proxy, tensors) for name, proxy in proxies.items()}
+    with whole_file(path) as temporary:
+        save_file(
+            {name: value.contiguous() for name, value in tensors.items()},
+            temporary,
+            {PROXIES: json.dumps(header)},
+        )
+
+
+def load_proxies(path: str | Path) -> dict[str, Proxy]:
+    """Return what `save_proxies` wrote.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds no proxies.
+        ImportError: if safetensors is missing.
+    """
+    header, tensors = _opened(path, PROXIES)
+    try:
+        found = {name: _unpack(value, tensors) for name, value in json.loads(header).items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        found = {}
+    if not found or not all(isinstance(proxy, Proxy) for proxy in found.values()):
+        raise ValueError(f"{path} holds no proxies; give the proxies.safetensors of a watched training")
+    return found
+
+
+def _opened(path: str | Path, key: str) -> tuple[str, dict[str, Tensor]]:
+    """Return an entry of the metadata, empty if it is not there, and the tensors."""
     require("safetensors", extra="files")
     from safetensors import SafetensorError, safe_open
 
@@ -107,11 +149,12 @@ def load(energy: TangentEnergy, path: str | Path) -> None:
         raise FileNotFoundError(f"no file {path}")
     try:
         with safe_open(path, "pt") as file:
-            header = (file.metadata() or {}).get(KEY, "")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return (file.metadata() or {}).get(key, ""), {
+                name: file.get_tensor(name)
+                for name in file.keys()  # noqa: SIM118
+            }
     except SafetensorError as problem:
         raise ValueError(f"{path}: no whole safetensors file ({problem}); start the training anew") from None
-    unpack(energy, header, tensors)
 
 
 def _settings(energy: TangentEnergy) -> dict[str, Any]:

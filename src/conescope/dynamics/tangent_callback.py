@@ -1,6 +1,6 @@
 """Tangent energy of a Hugging Face Trainer: what `TangentEnergy` measures, through checkpoints."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,7 @@ from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from conescope._files import write_text
 from conescope.dynamics.gradient_energy import DRAWS
-from conescope.dynamics.proxy import Kind, Rank
+from conescope.dynamics.proxy import Kind, Proxy, Rank
 from conescope.dynamics.stored import load, save
 from conescope.dynamics.tangent_energy import TangentEnergy
 from conescope.results.dynamics import TangentResult
@@ -32,7 +32,8 @@ class TangentCallback(TrainerCallback):
     training with the same callback begins.
 
     Args:
-        modules, rank, fit_fraction, every, draws, seed, proxy, refit_every, reservoir: as in `TangentEnergy`.
+        modules, rank, fit_fraction, every, draws, seed, others, proxy, refit_every, reservoir: as in
+            `TangentEnergy`.
         path: a JSON file, written at each checkpoint and at the end; None writes none.
 
     Raises:
@@ -51,6 +52,7 @@ class TangentCallback(TrainerCallback):
         path: str | Path | None = None,
         *,
         seed: int = 0,
+        others: Mapping[str, Proxy] | None = None,
         proxy: Kind = "pca",
         refit_every: int = 10,
         reservoir: int = 2048,
@@ -58,6 +60,7 @@ class TangentCallback(TrainerCallback):
         self.modules = modules
         self.rank: Rank = rank
         self.fit_fraction, self.every, self.draws, self.seed = fit_fraction, every, draws, seed
+        self.others = others
         self.proxy: Kind = proxy
         self.refit_every, self.reservoir = refit_every, reservoir
         self.path = None if path is None else Path(path)
@@ -103,6 +106,7 @@ class TangentCallback(TrainerCallback):
             self.draws,
             self.seed,
             count="manual",  # the Trainer knows its steps, also where an optimizer is not torch's
+            others=self.others,
             proxy=self.proxy,
             refit_every=self.refit_every,
             reservoir=self.reservoir,

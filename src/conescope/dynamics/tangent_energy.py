@@ -59,6 +59,8 @@ class TangentEnergy:
         seed: of these draws.
         proxies: from another run (`proxies()`), such as one of another seed; nothing is fitted then, and
             gradients are sampled from the first step on, so they go with the `proxy` "pca" alone.
+        others: proxies of another run as a control: the energy in as many of their directions stands beside
+            that in the own ones (fewer, if they are fewer), for modules that have one.
         count: what ends a step.
         proxy: "pca" is fitted once; "windowed" is fitted in the same way first, and again, at the same rank,
             after every `refit_every` sampled steps, on their inputs; "concepts" are atoms (`concept_proxy`).
@@ -82,6 +84,7 @@ class TangentEnergy:
         seed: int = 0,
         *,
         proxies: Mapping[str, Proxy] | None = None,
+        others: Mapping[str, Proxy] | None = None,
         count: Literal["optimizer", "manual"] = "optimizer",
         proxy: Kind = "pca",
         refit_every: int = 10,
@@ -109,7 +112,9 @@ class TangentEnergy:
         self.rank, self.every, self.draws, self.seed, self.count = rank, every, draws, seed, count
         self.fit_steps = FIT_STEPS if total_steps is None else max(round(fit_fraction * total_steps), 1)
         self.steps_seen = 0
-        self.records = tuple(SiteRecord(site, (proxies or {}).get(site.name)) for site in sites)
+        self.records = tuple(
+            SiteRecord(site, (proxies or {}).get(site.name), (others or {}).get(site.name)) for site in sites
+        )
         self._told = total_steps is not None or proxies is not None
         self._given = proxies is not None
         self._check_widths()
@@ -196,8 +201,9 @@ class TangentEnergy:
                     f"proxies must have directions of {site.d} dimensions for {site.name}; choose modules "
                     f"among {', '.join(self.proxies()) or 'none'}, or fit anew without proxies"
                 )
-            if proxy is not None:
-                check_basis(proxy.tangent, site.d)
+            for each in (proxy, record.other):
+                if each is not None:
+                    check_basis(each.tangent, site.d)
 
     def _fitting(self) -> bool:
         return not self._given and self.steps_seen < self.fit_steps

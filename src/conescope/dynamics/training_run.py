@@ -1,13 +1,15 @@
 """A training that is watched: tangent energy of its gradients, and measures of its layers over the steps.
 
-The folder holds `settings.json`, checkpoints while the training lasts, then `tangent.json` and
-`trajectory.json`. A training that was stopped goes on from its last checkpoint with what was measured so far,
-so the same call resumes, and one that is done is read back.
+The folder holds `settings.json`, checkpoints while the training lasts, then `tangent.json`,
+`trajectory.json` and the proxies, for a run of another seed (`proxies.safetensors`). A training that was
+stopped goes on from its last checkpoint with what was measured so far, so the same call resumes, and one that
+is done is read back.
 """
 
 import math
 import shutil
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +22,7 @@ from conescope._optional import require
 from conescope.dynamics.gradient_energy import DRAWS
 from conescope.dynamics.objectives import Objective, task_of
 from conescope.dynamics.proxy import Kind, Rank
+from conescope.dynamics.stored import load_proxies, save_proxies
 from conescope.dynamics.tangent_energy import TangentEnergy
 from conescope.dynamics.training_settings import check, claim
 from conescope.results.dynamics import TangentResult, Trajectory
@@ -27,6 +30,7 @@ from conescope.results.dynamics import TangentResult, Trajectory
 MEASURES = ("mean_cosine", "anisotropy_1", "effective_rank")
 TIMES = 40  # steps at which layers are measured, unless told
 RESULTS = ("tangent.json", "trajectory.json")
+PROXIES = "proxies.safetensors"
 Advance = Callable[[int, int, float], None]  # step, steps in all, loss
 
 
@@ -56,6 +60,7 @@ def watched_training(
     every: int = 20,
     draws: int = DRAWS,
     proxy: Kind = "pca",
+    others: str | Path | None = None,
     measures: Sequence[str] = MEASURES,
     record_every: int | None = None,
     sample: int = 256,
@@ -88,6 +93,7 @@ def watched_training(
         every: of so many steps one is looked at, in the fit and after it.
         draws: of random frames.
         proxy: pca, windowed or concepts, as in `TangentEnergy`.
+        others: the folder of such a training with another seed, whose proxies are a control.
         measures: of each layer, mean-pooled, of a fixed sample of the texts.
         record_every: steps between these; None takes about 40 in all.
         sample: texts in that sample, drawn by the seed.
@@ -105,6 +111,8 @@ def watched_training(
     settings = {
         name: value for name, value in locals().items() if name not in ("path", "advance", "save_steps")
     }
+    control = None if others is None else load_proxies(Path(others) / PROXIES)
+    settings["others"] = None if others is None else sha256((Path(others) / PROXIES).read_bytes()).hexdigest()
     check(settings, save_steps)
     for package in ("transformers", "accelerate"):
         require(package, extra="hf")
@@ -119,7 +127,7 @@ def watched_training(
     task = task_of(model, texts, pairs, labels, objective, max_length=max_length, from_scratch=from_scratch)
     steps = math.ceil(epochs * -(-len(task.rows) // batch_size))
     TangentEnergy(  # refuses what is wrong
-        task.model, modules, rank, fit_fraction, steps, every, draws, seed, proxy=proxy
+        task.model, modules, rank, fit_fraction, steps, every, draws, seed, proxy=proxy, others=control
     )
     claim(folder, settings)
     if all((folder / name).is_file() for name in RESULTS):
@@ -127,7 +135,9 @@ def watched_training(
     order = torch.randperm(len(task.rows), generator=torch.Generator().manual_seed(seed))[:sample].tolist()
     shown = [task.rows[number] for number in order]
     batches = [task.plain(shown[start : start + batch_size]) for start in range(0, len(shown), batch_size)]
-    tangent = TangentCallback(modules, rank, fit_fraction, every, draws, seed=seed, proxy=proxy)
+    tangent = TangentCallback(
+        modules, rank, fit_fraction, every, draws, seed=seed, proxy=proxy, others=control
+    )
     trajectory = TrajectoryCallback(
         batches, measures, record_every or max(round(steps / TIMES), 1), seed=seed
     )
@@ -157,6 +167,8 @@ def watched_training(
             )
     finally:
         tangent.close()
+    if tangent.energy is not None:
+        save_proxies(tangent.energy.proxies(), folder / PROXIES)
     write_text(folder / RESULTS[1], trajectory.trajectory().to_json())
     write_text(folder / RESULTS[0], tangent.result().to_json())
     shutil.rmtree(checkpoints, ignore_errors=True)

@@ -50,6 +50,11 @@ def phase(name: PhaseName, steps: Sequence[TangentStep]) -> TangentPhase:
         over_shuffled=over_shuffled,
         over_variance=over_variance,
         delta=mean([step.delta for step in steps]),
+        random=mean([step.random for step in steps]),
+        following=mean([step.following for step in steps]),
+        uncentered=mean([step.uncentered for step in steps]),
+        other=mean([step.other for step in steps]),
+        p=statistics.median(step.p for step in steps) if steps else None,
         verdict=verdict,
         why=why,
     )

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from pathlib import Path
-from statistics import fmean, median
 from typing import Any
 
 from conescope._files import write_text
@@ -29,6 +28,7 @@ ENERGIES = (  # field of a step, what it is called, color, dash
     ("random", "random frames", "var(--muted)", "dot"),
     ("following", "next principal directions", "var(--class-3)", "dash"),
     ("uncentered", "uncentered principal directions", "var(--class-4)", "dash"),
+    ("other", "proxy of another run", "var(--class-5)", "dash"),
 )
 EVENTS = {
     "collapse": ("collapse", "x", "var(--worse)"),
@@ -216,19 +216,14 @@ def _energy_words(site: TangentSite) -> str:
 
 def _row(site: TangentSite, phase: TangentPhase) -> dict[str, Any]:
     numbers = (phase.energy, phase.ratio, phase.over_shuffled, phase.over_variance, phase.delta)
-    first, last = phase.first, phase.last
-    within = [
-        step for step in site.steps if first is not None and last is not None and first <= step.step <= last
-    ]
     return {
         "phase": phase.name,
         "steps": phase.steps,
         "cells": [(number(mean.value), _interval(mean)) for mean in numbers],
         "others": [
-            number(fmean(step.random for step in within) if within else None),
-            number(fmean(step.following for step in within) if within else None),
-            number(median(step.p for step in within) if within else None),
-        ],
+            number(mean.value) for mean in (phase.random, phase.following, phase.uncentered, phase.other)
+        ]
+        + [number(phase.p)],
         "verdict": phase.verdict,
         "sign": SIGNS[phase.verdict],
         "css": "changed" if phase.verdict == "beyond mechanical" else "unchanged",

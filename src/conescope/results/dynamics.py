@@ -20,7 +20,8 @@ class TangentStep(BaseModel):
     rank: normal to it, anywhere (expected: k / d), the next principal directions, the first uncentered ones.
     `shuffled` is what is left of it after one random permutation of the positions, `variance_share` that of
     the inputs themselves, and `excess` the energy over it. `delta` is how much more even (IsoScore*) the
-    gradient's rows become without the proxy than without normal frames.
+    gradient's rows become without the proxy than without a normal frame. `other` is the energy in the proxy
+    of another run, in as many directions, if one was given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +41,7 @@ class TangentStep(BaseModel):
     isoscore_star_without: float | None
     isoscore_star_without_normal: float | None
     delta: float | None
+    other: float | None = None
 
 
 class Mean(BaseModel):
@@ -70,6 +72,11 @@ class TangentPhase(BaseModel):
     over_shuffled: Mean
     over_variance: Mean
     delta: Mean
+    random: Mean
+    following: Mean
+    uncentered: Mean
+    other: Mean
+    p: float | None  # median
     verdict: Verdict
     why: str
 
