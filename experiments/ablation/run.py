@@ -4,12 +4,12 @@
 
 FOLDER of the data holds cola/, mrpc/ and rte/, each with train.tsv and dev.tsv. FOLDER of the runs takes
 what each run leaves; the same call again goes on where it was. `STUDIES` says what there is. Weights are
-chosen once, on a split of the training data of `cola-low`, with a seed that no reported run has; the other
-studies take them as they are, so they also show whether one setting travels.
+chosen on a split of the training data of `cola-low`, with a seed that no reported run has; the other
+studies take them as they are, so they also show whether one setting travels. `front-cola-low` has arms of
+its own and chooses their weights in the same way. The arms of the batch sizes have published weights.
 """
 
 import argparse
-import json
 import os
 import time
 from dataclasses import dataclass
@@ -37,11 +37,25 @@ CHOSEN = (  # their weights are chosen
     "spectral-entropy",
     "uniformity",
 )
+FRONT = (  # what might lower anisotropy more, or at less cost
+    "persistent-entropy:selection=None;sphere=true",  # again, to compare the next three with
+    "persistent-entropy:sphere=true",
+    "persistent-entropy:selection=None;sphere=true;memory=512",
+    "persistent-entropy:selection=None;sphere=true;layers=-1+3",
+    "persistent-entropy:balanced=0.05",
+    "koleo:balanced=0.05",
+    "spectral-entropy:balanced=0.05",
+    "koleo:per_class=true",
+    "koleo:normalize=false;per_class=true",  # log distances that know the scale
+    "spectral-entropy:per_class=true",
+)
+BATCHES = (8, 16, 32, 64, 128)
+REMEMBERING = ("persistent-entropy:weight=1", "persistent-entropy:weight=1;memory=512")
 
 
 @dataclass(frozen=True)
 class Study:
-    """A model on a task."""
+    """A model on a task, with arms."""
 
     task: str
     model: str = "minilm"
@@ -49,10 +63,12 @@ class Study:
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     max_length: int = 128
     batch_size: int = 64
+    arms: tuple[str, ...] = (*PUBLISHED, *CHOSEN)
+    chooses: bool = False  # the weights of its arms itself
 
 
 STUDIES = {
-    "cola-low": Study("cola", examples=2000),
+    TUNED_ON: Study("cola", examples=2000, chooses=True),
     "mrpc-low": Study("mrpc", examples=1000),
     "bbc-low": Study("bbc", examples=2000),
     "rte": Study("rte"),
@@ -61,17 +77,22 @@ STUDIES = {
     "bbc": Study("bbc"),
     "mpnet-cola-low": Study("cola", "mpnet", 2000, (0, 1, 2)),
     "mpnet-mrpc-low": Study("mrpc", "mpnet", 1000, (0, 1, 2)),
+    **{
+        f"cola-low-batch-{size}": Study("cola", "minilm", 2000, (0, 1, 2), batch_size=size, arms=REMEMBERING)
+        for size in BATCHES
+    },
+    "front-cola-low": Study("cola", examples=2000, arms=FRONT, chooses=True),
 }
 
 
 def plan(name: str, data: Path, runs: Path) -> Plan:
-    """Return the plan of a study; all but the first need the weights that it chose."""
+    """Return the plan of a study; one that chooses no weights itself needs those of `TUNED_ON`."""
     study = STUDIES[name]
     task = TASKS[study.task](data)
     train = task.train if study.examples is None else few(task.train, study.examples)
-    arms = [parse_arm(text) for text in (*PUBLISHED, *CHOSEN)]
-    if name != TUNED_ON:
-        arms = [arm if arm.fixed else arm.with_weight(chosen(runs)[arm.name]) for arm in arms]
+    arms = [parse_arm(text) for text in study.arms]
+    if not study.chooses:
+        arms = [arm if arm.fixed else arm.with_weight(chosen(runs, arm.name)) for arm in arms]
     return Plan(
         title=f"{study.model} on {name.removeprefix('mpnet-')}",
         recipe=Recipe(
@@ -94,13 +115,19 @@ def plan(name: str, data: Path, runs: Path) -> Plan:
     )
 
 
-def chosen(runs: Path) -> dict[str, float]:
-    """Return the weights that were chosen on the training data of the first study."""
+def chosen(runs: Path, arm: str) -> float:
+    """Return the weight that an arm got on the training data of `TUNED_ON`."""
     path = runs / TUNED_ON / "ablation.json"
     if not path.is_file():
         raise SystemExit(f"{path} is not there; run {TUNED_ON} first, which chooses the weights")
-    found = Ablation.model_validate(json.loads(path.read_text()))
-    return {choice.arm: choice.weight for choice in found.choices}
+    found = Ablation.model_validate_json(path.read_bytes())
+    weight = {choice.arm: choice.weight for choice in found.choices}
+    if arm not in weight:
+        raise SystemExit(
+            f"{path} has no weight of {arm}, only of {', '.join(weight) or 'no arm'}; "
+            f"run {TUNED_ON} again, which adds it"
+        )
+    return weight[arm]
 
 
 class Teller:
