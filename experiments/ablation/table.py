@@ -174,8 +174,8 @@ def _summary(found: Mapping[str, Ablation]) -> Iterator[str]:
     order = sorted(counts, key=lambda arm: (-counts[arm]["front"] / counts[arm]["studies"], arm))
     yield from ("## Over the studies", "")
     yield (
-        "In how many studies an arm was on the front, and what was beyond noise there. Weights differ between "
-        "studies, studies of one data set are not independent, and a front of few arms is easy to be on."
+        "In how many studies an arm was on the front, and what was beyond noise there. Weights differ by "
+        "study, studies of one data set are not independent, and a front of few arms is easy to be on."
     )
     yield ""
     yield from _rows(
