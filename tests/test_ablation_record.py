@@ -6,10 +6,12 @@ import math
 import pytest
 import torch
 from experiments.ablation import pretraining
-from experiments.ablation.pretraining import QUICK, Corpus, Kept, Seen, error_of_difference, token_vectors
+from experiments.ablation.pretraining import error_of_difference
+from experiments.ablation.pretraining_run import QUICK, Corpus, Kept, Seen, seen, token_vectors
 from experiments.ablation.record import EVERY, PATH, record, recorded, records
 from experiments.ablation.run import BATCHES, FRONT, STUDIES, TUNED_ON, chosen, plan
 from experiments.ablation.table import cell, family, number, table
+from experiments.bernas2026.corpus import masked
 from experiments.bernas2026.models import encoder
 
 from conescope.ablation import parse_arm
@@ -189,8 +191,8 @@ def test_sums_over_sequences_are_the_losses_of_the_model():
     torch.manual_seed(0)
     model = encoder(300, QUICK.size, QUICK.length).eval()
     rows = torch.randint(3, 300, (6, QUICK.length), generator=torch.Generator().manual_seed(1))
-    found = pretraining.seen(model, rows, 300, 4)
-    inputs, labels = pretraining.masked(rows, 300, torch.Generator().manual_seed(0))
+    found = seen(model, rows, 300, 4)
+    inputs, labels = masked(rows, 300, torch.Generator().manual_seed(0))
     with torch.no_grad():
         loss = model.eval()(input_ids=inputs, labels=labels).loss
     assert found.scores["log_likelihood"] == pytest.approx(-float(loss), abs=0.01)  # bf16
