@@ -83,5 +83,5 @@ def test_half_of_a_training_two_results_and_what_has_no_page_are_told(capsys, tm
     (tmp_path / "other.json").write_text('{"schema_version": "conescope.measurement/2"}')
     code, _, err = run(capsys, "report", tmp_path / "other.json")
     assert (code, err.count("\n")) == (2, 1)
-    assert "schema conescope.measurement/2); there are ablation, barcode" in err
+    assert "(schema: measurement); there are ablation, barcode" in err
     assert not (tmp_path / "page.html").exists()

@@ -289,7 +289,7 @@ def test_the_command_writes_the_page(tmp_path, monkeypatch, capsys):
         assert (tmp_path / "deep" / "page.html").read_text() == profile_html(shown)
     (tmp_path / "bad.json").write_text("{}")
     for files, message in (
-        (["0.json", "bad.json"], "bad.json is not a profile, and"),
+        (["0.json", "bad.json"], "one report shows one result, or profiles: bad.json is no profile, got 2"),
         (["bad.json", "0.json"], "one report shows one result, or profiles: bad.json is no profile, got 2"),
         (["bad.json"], "bad.json is not a result of this version of conescope"),
     ):

@@ -18,7 +18,7 @@ def steps_to_reach(curve: Sequence[tuple[int | float, float]], target: float) ->
     Raises:
         ValueError: if the steps do not increase.
 
-    >>> steps_to_reach([(10, 0.2), (20, 0.4), (30, 0.3)], 0.3)
+    >>> steps_to_reach([(10, 0.25), (20, 0.5), (30, 0.25)], 0.375)
     15.0
     """
     steps = [step for step, _ in curve]

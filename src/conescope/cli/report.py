@@ -63,18 +63,18 @@ def _kind(path: Path) -> str:
         raise ValueError(
             f"{path} is not a result of this version of conescope: no JSON ({problem})"
         ) from problem
-    schema = str(found.get("schema_version")) if isinstance(found, dict) else "none"
-    kind = schema.removeprefix("conescope.").partition("/")[0]
-    if kind not in DRAWN:
-        raise ValueError(
-            f"{path} is not a result of this version of conescope that has a page (schema {schema}); "
-            f"there are {', '.join(DRAWN)}"
-        )
-    return kind
+    schema = str(found.get("schema_version", "none")) if isinstance(found, dict) else "none"
+    return schema.removeprefix("conescope.").partition("/")[0]
 
 
 def _draw(kind: str, path: Path, output: Path) -> None:
     from conescope import report, results
+
+    if kind not in DRAWN:
+        raise ValueError(
+            f"{path} is not a result of this version of conescope that has a page (schema: {kind}); "
+            f"there are {', '.join(DRAWN)}"
+        )
 
     model, write = {
         "ablation": (results.Ablation, report.write_ablation),
