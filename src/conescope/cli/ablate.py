@@ -189,7 +189,7 @@ def _table(found: "Ablation") -> "Table":
         padding=(0, 1, 0, 0),
         pad_edge=False,
         show_edge=False,
-        caption=f"{caption}  * front",
+        caption=f"{caption}\n* on the front of score and isotropy",
     )
     table.caption_justify = "left"
     table.add_column("arm", overflow="fold", ratio=1)
