@@ -177,8 +177,8 @@ def show(found: "TangentResult", title: str) -> None:
     console.print(Text(plain(head), style="bold"))
     console.print(_table(found))
     console.print(
-        "ratio: energy over that of normal frames. shuffled, excess: over that of shuffled\n"
-        "gradients, over its share of the variance; 1 is mechanical.\n"
+        "ratio: energy over that of normal frames. shuffled, excess: over that of\n"
+        "shuffled gradients, over its share of the variance; 1 is mechanical.\n"
         "Delta: gain of IsoScore* without the proxy. p: median over the steps.",
         style="dim",
     )
