@@ -102,6 +102,16 @@ def test_numbers_of_the_training_stand_beside_the_layers():
     assert "scalars" not in figures(dynamics_html(tangent(), trajectory()))
 
 
+def test_without_another_run_its_line_is_in_no_legend():
+    alone = site("first.map", [step(30 + 10 * i, 2, other=None) for i in range(3)])
+    for made, said in ((tangent(), True), (tangent().model_copy(update={"sites": (alone,)}), False)):
+        text = dynamics_html(made, trajectory())
+        assert (
+            "proxy of another run</li>" in "".join(text.split("\n")).replace("</span></li>", "</li>")
+        ) == said
+        assert ("proxy of another run" in figures(text)["energies"]["views"][0]["data"][-1]["name"]) == said
+
+
 def test_a_null_without_a_number_is_left_out():
     made = tangent()
     bare = site("first.map", [step(30, 2, shuffled=None), step(40, 2, shuffled=0.5)])

@@ -68,7 +68,9 @@ def dynamics_page(tangent: TangentResult, trajectory: Trajectory, *, title: str 
         "figures": [each for each in (energies, *layers, scalars) if each.views],
         "meanings": dict(zip([each.name for each in layers], map(meaning, trajectory.tables), strict=False)),
         "legend": [
-            (called, color, "circle" if dash == "solid" else "dashed") for _, called, color, dash in ENERGIES
+            (called, color, "circle" if dash == "solid" else "dashed")
+            for field, called, color, dash in ENERGIES
+            if any(_share(step, field) is not None for site in tangent.sites for step in site.steps)
         ],
         "events": [(event.layer, event.step, event.kind) for event in trajectory.events],
         "rows": [(site, [_row(site, site.phase(name)) for name in PHASES]) for site in tangent.sites],
