@@ -3,23 +3,18 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
-from conescope._files import write_text
 from conescope._optional import require
 from conescope.dynamics.gradient_energy import DRAWS
 from conescope.dynamics.proxy import Kind, Proxy, Rank
 from conescope.dynamics.stored import packed, unpack
-from conescope.dynamics.tangent_energy import TangentEnergy
-from conescope.results.dynamics import TangentResult
+from conescope.dynamics.watching import Watching
 
 require("lightning", extra="lightning")
 from lightning.pytorch import Callback, LightningModule, Trainer  # noqa: E402
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 
 def _attention_mask(batch: Any) -> Tensor | None:
@@ -27,7 +22,7 @@ def _attention_mask(batch: Any) -> Tensor | None:
     return mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
 
 
-class LightningTangentCallback(Callback):
+class LightningTangentCallback(Watching, Callback):
     """Measures gradient energy in the tangent directions of linear maps while Lightning trains.
 
     A step ends with the batch after which Lightning has counted one, whatever the accumulation and the number
@@ -64,37 +59,13 @@ class LightningTangentCallback(Callback):
         total_steps: int | None = None,
         mask: Callable[[Any], Tensor | None] = _attention_mask,
     ) -> None:
-        self.modules = modules
-        self.rank: Rank = rank
-        self.fit_fraction, self.every, self.draws, self.seed = fit_fraction, every, draws, seed
-        self.others = others
-        self.proxy: Kind = proxy
-        self.refit_every, self.reservoir = refit_every, reservoir
-        self.path = None if path is None else Path(path)
+        super().__init__(
+            modules, rank, fit_fraction, every, draws, path, seed, others, proxy, refit_every, reservoir
+        )
         self.total_steps = total_steps
         self.mask = mask
-        self.energy: TangentEnergy | None = None
         self._kept: tuple[str, dict[str, Tensor]] | None = None
         self._last = 0
-
-    def result(self) -> TangentResult:
-        """Return what was measured so far.
-
-        Raises:
-            RuntimeError: if no training has begun, or only in another process.
-        """
-        if self.energy is None:
-            raise RuntimeError("no training has begun with this callback in this process; train first")
-        return self.energy.result()
-
-    def frame(self) -> "DataFrame":
-        """Return `result().to_frame()`: a pandas row for each module and sampled step."""
-        return self.result().to_frame()
-
-    def close(self) -> None:
-        """Take the hooks off the module, as the end of a training does."""
-        if self.energy is not None:
-            self.energy.__exit__(None, None, None)
 
     def state_dict(self) -> dict[str, Any]:
         if self.energy is None:
@@ -116,21 +87,7 @@ class LightningTangentCallback(Callback):
                 "the trainer does not know the number of its steps; give "
                 "LightningTangentCallback(total_steps=...)"
             )
-        energy = TangentEnergy(
-            pl_module,
-            self.modules,
-            self.rank,
-            self.fit_fraction,
-            int(steps),
-            self.every,
-            self.draws,
-            self.seed,
-            count="manual",
-            others=self.others,
-            proxy=self.proxy,
-            refit_every=self.refit_every,
-            reservoir=self.reservoir,
-        )
+        energy = self._made(pl_module, int(steps))
         if kept is not None:
             unpack(energy, *kept)
         elif self._last:
@@ -166,7 +123,3 @@ class LightningTangentCallback(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self.close()
-
-    def _write(self) -> None:
-        if self.path is not None and self.energy is not None:
-            write_text(self.path, self.result().to_json())

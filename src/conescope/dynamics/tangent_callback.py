@@ -2,25 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
-from conescope._files import write_text
 from conescope.dynamics.gradient_energy import DRAWS
 from conescope.dynamics.proxy import Kind, Proxy, Rank
 from conescope.dynamics.stored import load, save
-from conescope.dynamics.tangent_energy import TangentEnergy
-from conescope.results.dynamics import TangentResult
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
+from conescope.dynamics.watching import Watching
 
 STATE = "tangent.safetensors"  # in the folder of a checkpoint
 
 
-class TangentCallback(TrainerCallback):
+class TangentCallback(Watching, TrainerCallback):
     """Measures gradient energy in the tangent directions of linear maps while a Trainer trains.
 
     Steps are those of the Trainer, whatever the accumulation, and their number is its `max_steps`. Weights
@@ -57,33 +52,9 @@ class TangentCallback(TrainerCallback):
         refit_every: int = 10,
         reservoir: int = 2048,
     ) -> None:
-        self.modules = modules
-        self.rank: Rank = rank
-        self.fit_fraction, self.every, self.draws, self.seed = fit_fraction, every, draws, seed
-        self.others = others
-        self.proxy: Kind = proxy
-        self.refit_every, self.reservoir = refit_every, reservoir
-        self.path = None if path is None else Path(path)
-        self.energy: TangentEnergy | None = None
-
-    def result(self) -> TangentResult:
-        """Return what was measured so far.
-
-        Raises:
-            RuntimeError: if no training has begun, or only in another process.
-        """
-        if self.energy is None:
-            raise RuntimeError("no training has begun with this callback in this process; train first")
-        return self.energy.result()
-
-    def frame(self) -> "DataFrame":
-        """Return `result().to_frame()`: a pandas row for each module and sampled step."""
-        return self.result().to_frame()
-
-    def close(self) -> None:
-        """Take the hooks off the model, as the end of a training does."""
-        if self.energy is not None:
-            self.energy.__exit__(None, None, None)
+        super().__init__(
+            modules, rank, fit_fraction, every, draws, path, seed, others, proxy, refit_every, reservoir
+        )
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -96,21 +67,7 @@ class TangentCallback(TrainerCallback):
         self.close()
         if not state.is_world_process_zero:
             return
-        energy = TangentEnergy(
-            kwargs["model"],
-            self.modules,
-            self.rank,
-            self.fit_fraction,
-            state.max_steps,
-            self.every,
-            self.draws,
-            self.seed,
-            count="manual",  # the Trainer knows its steps, also where an optimizer is not torch's
-            others=self.others,
-            proxy=self.proxy,
-            refit_every=self.refit_every,
-            reservoir=self.reservoir,
-        )
+        energy = self._made(kwargs["model"], state.max_steps)
         if state.global_step > 0:
             load(energy, _kept(args, state.global_step))
         self.energy = energy
@@ -135,10 +92,6 @@ class TangentCallback(TrainerCallback):
         if self.energy is not None:
             self.close()
             self._write()
-
-    def _write(self) -> None:
-        if self.path is not None:
-            write_text(self.path, self.result().to_json())
 
 
 def _kept(args: TrainingArguments, step: int) -> Path:
