@@ -35,10 +35,11 @@ from experiments.ablation.run import GRID, SELECTION_SEED
 
 from conescope._files import write_text
 from conescope.ablation import ArmSpec, parse_arm
+from conescope.ablation.arms import with_runs
 from conescope.ablation.running import slug
 from conescope.ablation.statistics import front, paired_differences, verdict
 from conescope.ablation.weight_selection import choose
-from conescope.results import Ablation, AblationArm, AblationRun, Tried
+from conescope.results import Ablation, AblationRun, Tried
 from conescope.training.provenance import hardware, versions
 
 ARMS = ("persistent-entropy:weight=1", "koleo", "variance-covariance")  # the published one at its weight
@@ -120,16 +121,7 @@ def study(wikitext_folder: Path, folder: Path, setting: Setting, seeds: tuple[in
     for seed in seeds:
         for arm in arms:
             found[arm.name].append(runs.run("runs", corpus, arm, weights[arm.name], seed).run)
-    compared = tuple(
-        AblationArm(
-            name=arm.name,
-            specification=arm.name,
-            settings=arm.settings,
-            weight=weights[arm.name],
-            runs=tuple(found[arm.name]),
-        )
-        for arm in arms
-    )
+    compared = tuple(with_runs(arm, weights[arm.name], found[arm.name]) for arm in arms)
     differences, points = paired_differences(compared, SCORE), front(compared, SCORE)
     return Ablation(
         title="a masked language model from scratch on WikiText-2",

@@ -21,6 +21,7 @@ from torch.nn.functional import cross_entropy
 
 from conescope._files import write_text
 from conescope.ablation import ArmSpec, parse_arm
+from conescope.ablation.arms import with_runs
 from conescope.ablation.calibration import expected_calibration_error, negative_log_likelihood
 from conescope.ablation.measuring import finite, geometry_of
 from conescope.ablation.paired_error import paired_error
@@ -28,7 +29,7 @@ from conescope.ablation.running import slug
 from conescope.ablation.statistics import front, paired_differences, verdict
 from conescope.ablation.weight_selection import choose, split
 from conescope.losses import IsoScoreLoss
-from conescope.results import Ablation, AblationArm, AblationRun, Tried
+from conescope.results import Ablation, AblationRun, Tried
 from conescope.training.provenance import hardware, versions
 from conescope.training.scores import classification_scores, main_score
 from conescope.training.tables import LabelledTexts
@@ -205,16 +206,7 @@ def study(name: str, runs: Path) -> Ablation:
     for seed in SEEDS:
         for arm in arms:
             found[arm.name].append(kept.run("runs", data, arm, weight_of[arm.name], seed)[0])
-    compared = tuple(
-        AblationArm(
-            name=arm.name,
-            specification=arm.name,
-            settings=arm.settings,
-            weight=weight_of[arm.name],
-            runs=tuple(found[arm.name]),
-        )
-        for arm in arms
-    )
+    compared = tuple(with_runs(arm, weight_of[arm.name], found[arm.name]) for arm in arms)
     differences, points = paired_differences(compared, score), front(compared, score)
     return Ablation(
         title=f"{name} on {'BBC News' if kind.data == 'sentences' else 'digits'}",

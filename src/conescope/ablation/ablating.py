@@ -16,9 +16,9 @@ from transformers import Trainer
 
 from conescope._devices import chosen_device, chosen_precision
 from conescope._files import write_text
-from conescope.ablation.arms import ArmSpec
+from conescope.ablation.arms import ArmSpec, with_runs
 from conescope.ablation.plan import Plan, shared_settings
-from conescope.ablation.running import Prepared, Progress, Record, place_of, read_record, run_arm
+from conescope.ablation.running import Prepared, Progress, place_of, read_record, run_arm
 from conescope.ablation.statistics import front, paired_differences, verdict
 from conescope.ablation.weight_selection import select_weights
 from conescope.results.ablation import Ablation, AblationArm, Choice, Tried
@@ -71,7 +71,11 @@ def ablate(
         runs = {
             arm: [records[arm, seed] for seed in plan.seeds if (arm, seed) in records] for arm in plan.arms
         }
-        arms = tuple(_arm(arm, weight_of(arm), mine) for arm, mine in runs.items() if mine)
+        arms = tuple(
+            with_runs(arm, weight_of(arm), [record.run for record in mine])
+            for arm, mine in runs.items()
+            if mine
+        )
         return _assembled(plan, prepared.score, arms, tried, choices, command)
 
     for arm, seed in keys:
@@ -105,16 +109,6 @@ def _claim(folder: Path, plan: Plan) -> None:
         if not begun:
             (folder / name).unlink(missing_ok=True)
         claim_settings(folder / name, settings)
-
-
-def _arm(arm: ArmSpec, weight: float | None, records: list[Record]) -> AblationArm:
-    return AblationArm(
-        name=arm.name,
-        specification=arm.name,
-        settings=arm.settings,
-        weight=weight,
-        runs=tuple(record.run for record in records),
-    )
 
 
 def _assembled(

@@ -8,6 +8,7 @@ are in `WRAPPERS`.
 import ast
 import contextlib
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ from conescope.losses import (
     UniformityLoss,
     VarianceCovarianceLoss,
 )
+from conescope.results import AblationArm, AblationRun
 
 PLAIN = "plain"
 LOSSES: dict[str, type[nn.Module]] = {
@@ -122,6 +124,13 @@ class ArmSpec:
         else:
             found = _wrapped(kind(**own), wrappers)
         return Balanced(found, share=wrappers["balanced"]) if self.balanced else found
+
+
+def with_runs(arm: ArmSpec, weight: float | None, runs: Sequence[AblationRun]) -> AblationArm:
+    """Return an arm with the weight it got and its runs, as the statistics compare it."""
+    return AblationArm(
+        name=arm.name, specification=arm.name, settings=arm.settings, weight=weight, runs=tuple(runs)
+    )
 
 
 def parse_arm(text: str) -> ArmSpec:
