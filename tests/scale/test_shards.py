@@ -757,10 +757,10 @@ def test_points_in_memory():
         shard_of(points, strings(22))
 
 
-def test_blocks_are_of_about_64_mib(tmp_path):
-    points = torch.zeros(1).expand(3 << 20, 16)
+def test_blocks_are_of_about_128_mib(tmp_path):
+    points = torch.zeros(1).expand(6 << 20, 16)
     heights = [len(block.points) for block in shard_of(points).blocks()]
-    assert heights == [1 << 20] * 3  # 2^20 x 16 x 4 bytes
+    assert heights == [2 << 20] * 3  # 2^21 x 16 x 4 bytes
 
 
 # finding

@@ -7,7 +7,7 @@ import torch
 
 from conescope._types import Points
 
-BYTES = 64 << 20  # of a block, unless the caller says how many rows
+BYTES = 128 << 20  # of a block, unless the caller says how many rows
 LabelList: TypeAlias = list[int] | list[str]
 
 

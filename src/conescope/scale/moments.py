@@ -27,11 +27,12 @@ from conescope.scale.panels import ORDINARY, cached_rows, careful_panel, swift_p
 
 Precision = Literal["single", "double"]
 
-PANEL = 4096  # rows of one matrix product
+PANEL = 4096  # rows of one matrix product; in float32 twice as many,
+HELD = 8 << 20  # if they are no more numbers than this
 GROUP = 32  # pieces of each core that are summed before their norms are looked at
 SINGLE_RESOLUTION = 1e-6  # float32 products, summed in float64 over panels
 STRIDE = 8  # of so many rows of a first panel one is asked where the panel lies
-STRIP = 256  # columns of a product; what they give below the diagonal is known
+STRIP = 384  # columns of a product; what they give below the diagonal is known
 
 
 @dataclass(frozen=True)
@@ -176,16 +177,17 @@ def _first_order(points: Points, single: bool, first: int) -> _Sums:
 
 def _second_order(points: Points, single: bool, first: int) -> _Sums:
     n, d = points.shape
-    shift = _rough_mean(points[:PANEL:STRIDE] if n > PANEL else points, single)
+    height = 2 * PANEL if single and 2 * PANEL * d <= HELD else PANEL
+    shift = _rough_mean(points[:height:STRIDE] if n > height else points, single)
     mean = shift.double()
     direction_sum = square_sum = torch.zeros(d, dtype=torch.float64, device=points.device)
     products = torch.zeros(d, d, dtype=torch.float64, device=points.device)
-    held = points.new_empty(min(n, PANEL) if single else 0, d, dtype=torch.float32)
+    held = points.new_empty(min(n, height) if single else 0, d, dtype=torch.float32)
     norms: list[Tensor] = []
     own: list[Tensor] = []
     between: list[Tensor] = []
-    for start in range(0, n, PANEL):
-        panel = points[start : start + PANEL]
+    for start in range(0, n, height):
+        panel = points[start : start + height]
         narrow = single and float(shift.abs().amax()) < ORDINARY
         # rows minus about the mean of all before: their products exceed the scatter at most twice
         part = swift_panel(panel, shift, held[: len(panel)]) if narrow else None

@@ -26,8 +26,12 @@ from torch import Tensor
 from conescope._types import Labels, Points
 
 FINGERPRINT_ROWS = 64
-ODD = np.uint64(0x9E3779B97F4A7C15)  # steps of splitmix64 (Steele, Lea, Flood 2014) and its two multipliers
-MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+ODD = np.uint64(0x9E3779B97F4A7C15)  # steps of splitmix64 (Steele, Lea, Flood 2014)
+ROUNDS = (  # its shifts and multipliers
+    (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)),
+    (np.uint64(27), np.uint64(0x94D049BB133111EB)),
+)
+LAST = np.uint64(31)
 Rows: TypeAlias = Float[Tensor, "_ d"]
 
 
@@ -72,7 +76,8 @@ def draw(
     if capacity < 2:
         raise ValueError(f"a sample holds at least 2 points, got {capacity}")
     rows = np.arange(first, first + len(points), dtype=np.uint64)
-    keys = _mixed(_mixed(_mixed(_word(seed)) ^ _word(shard)) + rows * ODD)
+    steps = rows * ODD
+    keys = _mixed(np.add(steps, _mixed(_mixed(_word(seed)) ^ _word(shard)), out=steps))
     chosen = np.arange(len(keys)) if below is None else np.flatnonzero(keys <= below)
     if len(chosen) > capacity:
         chosen = chosen[np.argpartition(keys[chosen], capacity - 1)[:capacity]]
@@ -161,6 +166,9 @@ def _word(number: int) -> NDArray[np.uint64]:
 def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Return the finalizer of splitmix64 of each number: a bijection that scatters neighbors."""
     numbers = numbers + ODD
-    numbers = (numbers ^ (numbers >> np.uint64(30))) * MIX[0]
-    numbers = (numbers ^ (numbers >> np.uint64(27))) * MIX[1]
-    return numbers ^ (numbers >> np.uint64(31))
+    shifted = np.empty_like(numbers)  # new memory for each step costs three times what the steps do
+    for bits, factor in ROUNDS:
+        numbers ^= np.right_shift(numbers, bits, out=shifted)
+        numbers *= factor
+    numbers ^= np.right_shift(numbers, LAST, out=shifted)
+    return numbers

@@ -81,7 +81,7 @@ class Shard:
             return table.rows, table.d
 
     def blocks(self, start: int = 0, rows: int | None = None) -> Iterator[Block]:
-        """Yield the rows from `start` on, in blocks of `rows`, or of about 64 MiB; the last one is shorter.
+        """Yield the rows from `start` on, in blocks of `rows`, or of about 128 MiB; the last one is shorter.
 
         The file is closed at the end, after an exception, and when the iterator is dropped.
 
