@@ -7,8 +7,10 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from conescope.dynamics import TangentCallback, TangentEnergy, TrajectoryCallback
 from conescope.dynamics.stored import load, save
 from conescope.dynamics.trajectory_callback import joined
+from conescope.losses import KoLeoLoss
 from conescope.results import Event, TangentResult, Trajectory
 from conescope.survey.measure import measure
+from conescope.training import regularize
 from tests.samples import models
 
 MODULES = ["bert.encoder.layer.0.intermediate.dense", "bert.encoder.layer.2.output.dense"]
@@ -26,7 +28,7 @@ class Stop(TrainerCallback):
             raise KeyboardInterrupt
 
 
-def trainer(folder, *callbacks, dropout=0.0, steps=10, accumulation=1, save=False):
+def trainer(folder, *callbacks, dropout=0.0, steps=10, accumulation=1, save=False, kind=Trainer):
     arguments = TrainingArguments(
         str(folder),
         per_device_train_batch_size=4,
@@ -38,13 +40,14 @@ def trainer(folder, *callbacks, dropout=0.0, steps=10, accumulation=1, save=Fals
         max_grad_norm=0.0,
         save_strategy="steps" if save else "no",
         save_steps=3,
+        logging_steps=3,  # as saved: what a Trainer sums up since its last log is lost with it
         report_to=[],
         use_cpu=True,
         disable_tqdm=True,
         dataloader_pin_memory=False,
         seed=3,
     )
-    return Trainer(
+    return kind(
         model=models.bert(dropout),
         args=arguments,
         train_dataset=models.token_rows(40),
@@ -185,6 +188,19 @@ def test_accumulated_batches_are_no_steps(tmp_path):
     trainer(tmp_path, callback, accumulation=2, steps=4).train()
     assert callback.result().seen == 4
     assert callback.result().sites[0].points == 2 * 4 * 12  # of the first step: two batches of 4 rows
+
+
+def test_the_share_of_a_regularizer_stands_beside_the_layers(tmp_path):
+    callback = TrajectoryCallback(plain_batches(), ["mean_cosine"], every=3)
+    run = trainer(tmp_path, callback, steps=6, kind=regularize(Trainer, KoLeoLoss()))
+    run.train()
+    logged = [row for row in run.state.log_history if "gradient_share" in row]
+    scalars = callback.trajectory().scalars
+    assert [row["step"] for row in logged] == [3, 6]
+    for name in ("loss", "task_loss", "regularizer", "gradient_share", "grad_norm"):
+        assert scalars[name] == {row["step"]: row[name] for row in logged}
+    assert all(0 < share < 1 for share in scalars["gradient_share"].values())
+    assert "learning_rate" not in scalars
 
 
 def test_layers_are_measured_as_by_hand(tmp_path):

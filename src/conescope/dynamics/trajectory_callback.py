@@ -16,14 +16,18 @@ from conescope.dynamics.recorder import DEFAULT, RANK, Recorder
 from conescope.results.dynamics import Event, Trajectory
 
 STATE = "trajectory.json"  # in the folder of a checkpoint
+NOTED = ("loss", "task_loss", "regularizer", "gradient_share", "grad_norm")  # of what the Trainer logs
 
 
 class TrajectoryCallback(TrainerCallback):
     """Records measures of each layer before training, after every so many steps, and at its end.
 
-    Layers are called 0 (what enters the first block) to the number of blocks. The model runs in eval mode and
-    gets its modes back; no random number is used up. What was recorded is kept in every checkpoint. With
-    several processes, rank 0 records, with its copy of the model.
+    Layers are called 0 (what enters the first block) to the number of blocks. Beside them stand the losses
+    and gradient norms that the Trainer logs, at the steps where it does, and with a Trainer of
+    `conescope.training.regularize` the share of the regularizer in the gradient.
+
+    The model runs in eval mode and gets its modes back; no random number is used up. What was recorded is
+    kept in every checkpoint. With several processes, rank 0 records, with its copy of the model.
 
     Args:
         batches: inputs of the model, the same at each step.
@@ -77,6 +81,18 @@ class TrajectoryCallback(TrainerCallback):
     ) -> None:
         if state.is_world_process_zero and state.global_step % self.every == 0:
             self._see(kwargs["model"], state.global_step)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        found = {name: value for name, value in (logs or {}).items() if name in NOTED}
+        if state.is_world_process_zero:
+            self.recorder.note(state.global_step, **found)
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
