@@ -121,6 +121,17 @@ def test_single_is_made_of_float32_products_and_double_is_not():
     assert 1e-10 * scatter.max() < np.abs(single.numpy() - scatter).max() < 1e-6 * scatter.max()
 
 
+@pytest.mark.parametrize("precision", ["double", "single"])
+@pytest.mark.parametrize("d", [127, 128, 130, 132, 136, 201])
+def test_scatter_by_blocks_of_columns(d, precision, monkeypatch):
+    monkeypatch.setattr(module, "PANEL", 40)  # more than one of them, and a short one
+    points = normal(150, d, dtype=torch.float32) + 0.5
+    found = moments(points, precision=precision)
+    rtol = 1e-13 if precision == "double" else 2e-6
+    assert_same(found, truth(points), rtol=rtol, resolution=found.resolution)
+    assert torch.equal(found.scatter, found.scatter.T)
+
+
 def test_float64_points_are_never_narrowed():
     points = normal(50, 4)
     assert torch.equal(moments(points, precision="single").scatter, moments(points).scatter)
