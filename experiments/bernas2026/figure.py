@@ -55,12 +55,14 @@ def figure(facts) -> Figure:
         drawn.add_vline(x=runs[0]["plan"]["fit"] - 0.5, line={"color": "#bbbbbb", "dash": "dash"}, **at)
     drawn.update_traces(mode="lines")
     drawn.update_yaxes(range=[0, 1], gridcolor="#e6e6e6", zerolinecolor="#bbbbbb")
+    drawn.update_yaxes(title={"text": "share of the squared gradient", "font": {"size": 11}}, col=1)
     drawn.update_xaxes(gridcolor="#e6e6e6")
+    drawn.update_xaxes(title={"text": "step", "font": {"size": 11}}, row=2)
     drawn.update_annotations(font_size=13)
     drawn.update_layout(
         width=SIZE[0],
         height=SIZE[1],
-        margin={"l": 40, "r": 10, "t": 80, "b": 30},
+        margin={"l": 50, "r": 10, "t": 80, "b": 40},
         plot_bgcolor="white",
         legend={"orientation": "h", "y": 1.07, "yanchor": "bottom", "x": 0},
     )

@@ -101,6 +101,32 @@ def verdicts(facts):
     return grid(["model", "phase", *VERDICTS, "beyond in every seed"], rows)
 
 
+def blocks(facts):
+    """Return the table of excess and of energy over shuffled gradients, block by block."""
+    rows = []
+    for model in NAMES:
+        runs = of_model(facts, model)
+        for block in sorted({_block(site) for site in runs[0]["sites"]}):
+            row = [NAMES[model], str(block)]
+            for phase in ("early", "late"):
+                for name in ("over_shuffled", "excess"):
+                    row.append(
+                        cell(over_seeds(runs, lambda run, b=block, p=phase, n=name: _in_block(run, b, p, n)))
+                    )
+            rows.append(row)
+    heads = [f"{HEADS[name]}, {phase}" for phase in ("early", "late") for name in ("over_shuffled", "excess")]
+    return grid(["model", "block", *heads], rows)
+
+
+def _block(site):
+    """Return the number of the block that a map stands in: the first number in its name."""
+    return next(int(part) for part in site["module"].split(".") if part.isdigit())
+
+
+def _in_block(run, block, phase, name):
+    return over_sites({"sites": [site for site in run["sites"] if _block(site) == block]}, phase, name)
+
+
 def trainings(facts):
     """Return the table of what the trainings were, and what they reached."""
     rows = []
@@ -123,7 +149,7 @@ def trainings(facts):
                 f"{seen / corpus[units]:.2f}",
                 f"{score} {cell(before)}",
                 cell(after),
-                cell(over_seeds(runs, lambda run: run["seconds"] / 60)),
+                cell(over_seeds(runs, lambda run: run["seconds"] / 60)[:1]),  # beside other work: no interval
             ]
         )
     heads = ["model", "weights", "steps", "seen", "passes", "held out, before", "after", "minutes"]
@@ -174,6 +200,7 @@ def table(facts):
         "Trainings": trainings(facts),
         "Gradient energy in the tangent proxy": energies(facts),
         "Energy in all other directions": nulls(facts),
+        "Block by block": blocks(facts),
         "Verdicts": verdicts(facts),
         "Frequency, Spearman with log count": frequencies(facts),
         "Trajectories": trajectories(facts),
