@@ -4,6 +4,8 @@
 run in the inner loop, do not call it.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -20,7 +22,7 @@ def check_points(points: Tensor, *, batched: bool = False) -> None:
 
 def check_finite(points: Tensor, *, first: int = 0) -> None:
     """Raise ValueError that names the first row holding NaN or infinity; rows are counted from `first`."""
-    if points.numel() == 0 or bool(torch.isfinite(torch.stack(torch.aminmax(points.detach()))).all()):
+    if points.numel() == 0 or math.isfinite(float(torch.add(*torch.aminmax(points.detach())))):
         return  # one pass and no copy: the least and the greatest are finite only if all are
     finite = torch.isfinite(points).all(dim=-1).reshape(-1)
     if not finite.all():

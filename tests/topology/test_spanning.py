@@ -82,6 +82,31 @@ def test_a_graph_without_edges():
     assert found(np.full((2, 3, 3), math.inf)) == [[9, 9], [9, 9]]
 
 
+def shown(matrices, patch):
+    """The edges that an accelerator finds: by tensor operations of fixed shapes."""
+    with patch.context() as inner:
+        inner.setattr(torch.compiler, "is_compiling", lambda: True)
+        return found(matrices)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_both_ways_find_the_same(seed, monkeypatch):
+    rng = np.random.default_rng(seed)
+    n, count = int(rng.integers(1, 40)), int(rng.integers(0, 6))
+    values = rng.integers(0, rng.integers(2, 50), (count, n, n)).astype(rng.choice(["f4", "f8"]))
+    matrices = np.minimum(values, values.transpose(0, 2, 1))
+    gone = rng.random((count, n, n)) < rng.choice([0, 0.5])
+    matrices[gone | gone.transpose(0, 2, 1)] = math.inf
+    assert found(matrices) == shown(matrices, monkeypatch)
+
+
+def test_nan_is_no_edge(monkeypatch):
+    """What is not a number spoils the nearest point of each row it stands in; the rest is a forest."""
+    matrix = np.array([[0.0, 1, 5, 9], [1, 0, 4, 9], [5, 4, 0, math.nan], [9, 9, math.nan, 0]])
+    assert found([matrix])[0][-1] == 16
+    assert found([matrix]) == shown([matrix], monkeypatch)
+
+
 def test_one_point_and_no_point():
     assert found(np.zeros((2, 1, 1))) == [[], []]
     assert found(np.zeros((2, 0, 0))) == [[], []]

@@ -31,30 +31,40 @@ class _EdgeLengths(torch.autograd.Function):
     """Gather, subtract, norm; backward adds pulls to the end points with two `index_add`."""
 
     @staticmethod
-    def forward(points: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(points: Tensor, edges: Tensor) -> tuple[Tensor, Tensor, bool]:
         differences = _differences(points, edges)
         lengths = torch.linalg.vector_norm(differences, dim=1)
-        if len(lengths) == 0 or (lengths.is_cpu and _ordinary(lengths)):
-            return lengths, differences
-        unit = _unit(differences)  # squares of very small or large lengths leave the range
-        return torch.linalg.vector_norm(differences / unit, dim=1) * unit, differences
+        ordinary = len(lengths) == 0 or (lengths.is_cpu and _ordinary(lengths))
+        if not ordinary:
+            unit = _unit(differences)  # squares of very small or large lengths leave the range
+            lengths = torch.linalg.vector_norm(differences / unit, dim=1) * unit
+        return lengths, differences, ordinary
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(*inputs, *output)
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor, bool]) -> None:
+        lengths, differences, ctx.ordinary = output
+        ctx.mark_non_differentiable(differences)
+        ctx.save_for_backward(*inputs, lengths, differences)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor, *_: object) -> tuple[Tensor, None]:
         points, edges, lengths, differences = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of this gradient is wanted: it starts at the points
             differences, lengths = _differences(points, edges), edge_lengths(points, edges)
-        apart = lengths > 0
-        pull = differences / torch.where(apart, lengths, 1)[:, None]  # 1 over a length may overflow
-        strength = torch.where(apart, grad, 0)[:, None]
-        pull = pull * strength if torch.is_grad_enabled() else pull.mul_(strength)
+            pull = _pull(differences, lengths, grad)
+        elif ctx.ordinary:  # and none is zero
+            pull = differences * (grad / lengths)[:, None]
+        else:
+            pull = _pull(differences, lengths, grad)
         moved = torch.zeros_like(points).index_add_(0, edges[:, 0], pull)
         return moved.index_add_(0, edges[:, 1], pull, alpha=-1), None
+
+
+def _pull(differences: Tensor, lengths: Tensor, grad: Tensor) -> Tensor:
+    """Return the unit vectors of the edges times their gradients; zero for edges of length zero."""
+    apart = lengths > 0
+    directions = differences / torch.where(apart, lengths, 1)[:, None]  # 1 over a length may overflow
+    return directions * torch.where(apart, grad, 0)[:, None]
 
 
 def _differences(points: Tensor, edges: Tensor) -> Tensor:
