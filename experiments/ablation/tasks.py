@@ -12,7 +12,7 @@ from experiments.encoders.embed import LONGEST, SHORTEST
 from conescope.training.tables import LabelledTexts, read_labelled
 
 CUT = 0  # the seed that chooses examples, the same for all arms and seeds of training
-BBC_DEV = 2000  # sentences
+BBC_DEV = 1000  # sentences
 
 
 class Task(NamedTuple):
