@@ -43,7 +43,7 @@ def found():
     ]
     return ablation(
         arms,
-        title="minilm on cola-low",
+        title="minilm on bbc-low",
         recipe={"model": f"{PLACE}/minilm", "epochs": 3.0, "batch_size": 64},
         command=f"python -m experiments.ablation.run --data {PLACE}",
         notes=("C:\\Users\\someone\\runs is full, ~/else/where too; 3 of 4/5 runs are finished",),
@@ -58,16 +58,16 @@ def line_of(text, name):
 
 def test_no_path_survives(found, tmp_path):
     place, runs = tmp_path / "place", tmp_path / "runs"
-    for name in ("cola-low", "cola-low-quick"):
+    for name in ("bbc-low", "bbc-low-quick"):
         (runs / name).mkdir(parents=True)
         (runs / name / "ablation.json").write_text(found.model_dump_json())
     recorded([runs], place)
-    assert [path.name for path in (place / "results").iterdir()] == ["cola-low.json"]
-    for path in (place / "results" / "cola-low.json", place / "table.md"):
+    assert [path.name for path in (place / "results").iterdir()] == ["bbc-low.json"]
+    for path in (place / "results" / "bbc-low.json", place / "table.md"):
         text = path.read_text()
         for word in ("/srv", "Users", "~/", str(tmp_path), "runs/models"):
             assert word not in text, (path.name, word)
-    kept = strict((place / "results" / "cola-low.json").read_text())
+    kept = strict((place / "results" / "bbc-low.json").read_text())
     assert kept["recipe"]["model"] == "minilm"
     assert kept["notes"] == ["runs is full, where too; 3 of 4/5 runs are finished"]
     assert kept["hardware"] == {"processor": "made"}
@@ -87,18 +87,18 @@ def test_what_is_no_path_of_a_machine_stays(text):
 
 
 def test_a_record_is_the_ablation_without_histories_and_curves(found):
-    kept = record(found, "cola-low")
+    kept = record(found, "bbc-low")
     assert all(run.history == () and run.curve == () for one in kept.arms for run in one.runs)
     for mine, theirs in zip(kept.differences, found.differences, strict=True):
         assert mine.verdict == theirs.verdict
         assert mine.difference == pytest.approx(theirs.difference, rel=1e-5)
     assert kept.front[1].anisotropy == pytest.approx(0.22)
     assert kept.tried[0].geometry == {"anisotropy_1": pytest.approx(0.28)}  # 0.3 - 0.1 / 5
-    assert record(kept, "cola-low") == kept
+    assert record(kept, "bbc-low") == kept
 
 
 def test_numbers_of_the_table_are_those_of_the_result(found):
-    text = table({"cola-low": found}, EVERY)
+    text = table({"bbc-low": found}, EVERY)
     of = {(each.arm, each.name): each for each in found.differences}
     lower = of["koleo:weight=0.1", "anisotropy_1"]
     cells = line_of(text, "koleo:weight=0.1")
@@ -117,21 +117,21 @@ def test_numbers_of_the_table_are_those_of_the_result(found):
 
 
 def test_the_summary_counts_studies(found):
-    text = table({"cola-low": found, "rte": found}, EVERY)
+    text = table({"bbc-low": found, "rte": found}, EVERY)
     [line] = [line for line in text.splitlines() if line.startswith("| `koleo` | 2 |")]
     on_front = sum(point.on_front for point in found.front if point.arm == "koleo:weight=0.1")
     assert on_front == 1
     assert line == "| `koleo` | 2 | 2 | 2 | 0 | 0 | 2 | 0 |"
     assert "| rte | 5 | 15 | 2.2 |" in text  # 15 runs of 9 seconds
     missing = next(line for line in text.splitlines() if line.startswith("Studies with results"))
-    assert missing.startswith("Studies with results: cola-low, rte. Without: mrpc-low,")
+    assert missing.startswith("Studies with results: bbc-low, rte. Without: cola,")
     assert "the entropy is at its maximum" in text
     assert "| `koleo:weight=0.1` | 0.1 | the lowest |" in text
 
 
 def test_without_results_the_table_says_so(tmp_path):
     recorded([tmp_path], tmp_path)
-    assert "Studies with results: none. Without: cola-low" in (tmp_path / "table.md").read_text()
+    assert "Studies with results: none. Without: bbc-low" in (tmp_path / "table.md").read_text()
     assert records(tmp_path) == {}
 
 
@@ -153,7 +153,7 @@ def test_cells_and_names():
 def test_studies_have_arms_that_are_read_and_no_more_than_ten():
     for study in STUDIES.values():
         assert 2 <= len({parse_arm(text).name for text in study.arms}) == len(study.arms) <= 10
-    assert {STUDIES[f"cola-low-batch-{size}"].batch_size for size in BATCHES} == {8, 16, 32, 64, 128}
+    assert {STUDIES[f"bbc-low-batch-{size}"].batch_size for size in BATCHES} == {8, 32, 128}
     assert all(parse_arm(text).weight is None for text in FRONT)  # chosen, or balanced
 
 
