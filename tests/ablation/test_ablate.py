@@ -173,7 +173,7 @@ def test_the_result_holds_every_finished_run_while_more_are_made(model, tmp_path
     after = Ablation.model_validate_json((tmp_path / "ablation.json").read_bytes())
     assert after.arms[0] == before.arms[0]
     assert [run.seed for run in after.arms[1].runs] == [0]
-    assert after.notes == ("3 of 4 runs are finished",)
+    assert after.notes[0] == "3 of 4 runs are finished"
 
 
 def test_a_folder_is_of_one_kind_of_device(model, tmp_path):
@@ -216,7 +216,7 @@ def test_a_stopped_run_ends_where_it_would_have(model, tmp_path, arm):
         ablate(plan(model, arms, save_steps=4), tmp_path / "stopped", progress=stop)
     half = Ablation.model_validate_json((tmp_path / "stopped" / "ablation.json").read_bytes())
     assert [arm.name for arm in half.arms] == ["plain"]
-    assert half.notes == ("1 of 2 runs are finished",)
+    assert half.notes[0] == "1 of 2 runs are finished"
     steps = []
     resumed = ablate(
         plan(model, arms, save_steps=4),
@@ -262,6 +262,17 @@ def test_a_chosen_weight_is_the_one_that_is_run(model, tmp_path):
     assert result.choices[0].weight == result.arms[1].weight == 0.3
     assert not list(tmp_path.glob("runs/*/embeddings.safetensors"))
     assert json.loads((tmp_path / "ablation.json").read_text())["tried"][0]["weight"] == 0.3
+
+
+def test_a_task_that_plain_training_has_not_learned_is_told(model, tmp_path):
+    untaught = plan(model, ("koleo",), weights="auto", grid=(0.3,), epochs=1.0, keep_embeddings=False)
+    untaught = dataclasses.replace(untaught, recipe=dataclasses.replace(untaught.recipe, lr=1e-9))
+    result = ablate(untaught, tmp_path)
+    assert result.verdict.startswith("Plain training has not learned this task: Matthews correlation ")
+    costs, chosen = result.notes
+    assert costs.startswith("a score that is no more than a guess has nothing to lose")
+    assert chosen.startswith("weights were chosen where plain training has not learned the task (Matthews")
+    assert result.arms[0].runs[0].scores["matthews"] < 2 / 24**0.5
 
 
 def test_plans_that_are_refused(model):

@@ -9,6 +9,8 @@ call with more arms or seeds trains those alone.
 """
 
 import dataclasses
+import math
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,10 +19,11 @@ from transformers import Trainer
 from conescope._devices import chosen_device, chosen_precision
 from conescope._files import write_text
 from conescope.ablation.arms import ArmSpec, with_runs
+from conescope.ablation.chance import no_more_than_a_guess
 from conescope.ablation.plan import Plan, shared_settings
 from conescope.ablation.running import Prepared, Progress, place_of, read_record, run_arm
-from conescope.ablation.statistics import front, paired_differences, verdict
-from conescope.ablation.weight_selection import select_weights
+from conescope.ablation.statistics import front, paired_differences, plain_arm, verdict
+from conescope.ablation.weight_selection import select_weights, split
 from conescope.results.ablation import Ablation, AblationArm, Choice, Tried
 from conescope.training.experiment import claim_settings
 from conescope.training.provenance import hardware, versions
@@ -123,11 +126,11 @@ def _assembled(
     differences, points = paired_differences(arms, score), front(arms, score)
     device = chosen_device(plan.recipe.device)
     shared = shared_settings(plan)
-    finished, planned = sum(len(arm.runs) for arm in arms), len(plan.arms) * len(plan.seeds)
-    notes = () if finished == planned else (f"{finished} of {planned} runs are finished",)
+    guess = _guess(plan, score, arms)
+    learned = "" if guess is None else f"Plain training has not learned this task: {guess}. "
     return Ablation(
         title=plan.title,
-        verdict=verdict(differences, points, score, max(len(arm.runs) for arm in arms)),
+        verdict=learned + verdict(differences, points, score, max(len(arm.runs) for arm in arms)),
         command=command,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         recipe=dataclasses.asdict(plan.recipe)
@@ -155,5 +158,32 @@ def _assembled(
         arms=arms,
         differences=tuple(differences),
         front=tuple(points),
-        notes=notes,
+        notes=tuple(_notes(plan, score, arms, tried)),
     )
+
+
+def _guess(plan: Plan, score: str, arms: tuple[AblationArm, ...]) -> str | None:
+    """Return what to say if plain training does no better on dev than a guess, or None."""
+    plain = plain_arm(arms)
+    scores = [] if plain is None else [run.scores.get(score, math.nan) for run in plain.runs]
+    return no_more_than_a_guess(score, scores, plan.dev.labels)
+
+
+def _notes(plan: Plan, score: str, arms: tuple[AblationArm, ...], tried: list[Tried]) -> Iterator[str]:
+    finished, planned = sum(len(arm.runs) for arm in arms), len(plan.arms) * len(plan.seeds)
+    if finished != planned:
+        yield f"{finished} of {planned} runs are finished"
+    if _guess(plan, score, arms) is not None:
+        yield (
+            "a score that is no more than a guess has nothing to lose, so whether a regularizer costs "
+            "anything can not be told here; train longer, or take a task that this model learns"
+        )
+    if tried:
+        plain_scores = {row.seed: row.plain_score for row in tried}
+        held = [plan.train.labels[row] for row in split(plan.train, plan.validation_share, seed=0)[1]]
+        guess = no_more_than_a_guess(score, list(plain_scores.values()), held)
+        if guess is not None:
+            yield (
+                f"weights were chosen where plain training has not learned the task ({guess}): every weight "
+                "keeps such a score, so they say nothing; train longer, or give weights"
+            )
