@@ -3,6 +3,8 @@
 import json
 import math
 import random
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,11 +14,12 @@ from experiments.bernas2026.means import over_seeds, over_sites
 from experiments.bernas2026.models import watched
 from experiments.bernas2026.run import SEEDS, load_proxies, main
 from experiments.bernas2026.summary import means, span
-from experiments.bernas2026.table import table
+from experiments.bernas2026.table import table, verdicts
 from experiments.bernas2026.tasks import NAMES, PLANS
 from experiments.bernas2026.training import fit_steps
 from torch import nn
 
+HERE = Path(__file__).parents[1] / "experiments" / "bernas2026"
 WORDS = [first + last for first in ("ka", "lo", "mi", "ru", "ten") for last in ("bo", "da", "fel", "gu", "s")]
 
 
@@ -77,6 +80,32 @@ def test_a_claim_holds_if_the_interval_lies_on_its_side():
     assert outcome((2, 1, 3), side=-1) == "turned around"
     assert outcome((-2, -3, -1), side=-1) == "holds"
     assert outcome((2, None, None)) == "open"
+
+
+def test_the_committed_table_is_that_of_the_results():
+    assert (HERE / "table.md").read_text() == table(json.loads((HERE / "results.json").read_text())) + "\n"
+
+
+def test_every_interval_that_the_text_quotes_is_in_the_table():
+    quoted = re.findall(r"[\d.]+ \[[^\]]*\d\]", (HERE / "README.md").read_text())
+    known = (HERE / "table.md").read_text()
+    assert len(quoted) > 5
+    assert [one for one in quoted if one not in known] == []
+
+
+def test_signs_of_delta_are_counted():
+    def run(*deltas):
+        phase = {"verdict": "mechanical"}
+        sites = [{"phases": dict.fromkeys(("early", "after", "late"), phase | {"delta": d})} for d in deltas]
+        return {"sites": sites}
+
+    runs = [run(0.1, -0.2) | {"model": name} for name in NAMES] + [
+        run(0.3, None) | {"model": name} for name in NAMES
+    ]
+    lines = verdicts({"runs": runs}).splitlines()
+    assert lines[0].endswith("| Delta above 0 |")
+    assert all(line.endswith("| 0 | 4 | 0 | 0 of 2 | 2 of 4 |") for line in lines[2:])
+    assert len(lines) == 2 + 3 * len(NAMES)
 
 
 @pytest.fixture(scope="module")

@@ -87,7 +87,7 @@ def nulls(facts):
 
 
 def verdicts(facts):
-    """Return the table of verdicts: of all sites of all seeds, and sites in which all seeds agree on more."""
+    """Return the table of verdicts of all sites of all seeds, where all agree on more, and Delta's sign."""
     rows = []
     for model in NAMES:
         runs = of_model(facts, model)
@@ -95,10 +95,12 @@ def verdicts(facts):
             given = [[site["phases"][phase]["verdict"] for site in run["sites"]] for run in runs]
             counted = Counter(verdict for run in given for verdict in run)
             agreed = sum(set(site) == {VERDICTS[0]} for site in zip(*given, strict=True))
-            sites = len(given[0])
-            numbers = [*(str(counted[one]) for one in VERDICTS), f"{agreed} of {sites}"]
-            rows.append([NAMES[model], phase, *numbers])
-    return grid(["model", "phase", *VERDICTS, "beyond in every seed"], rows)
+            deltas = [site["phases"][phase]["delta"] for run in runs for site in run["sites"]]
+            above = sum(delta is not None and delta > 0 for delta in deltas)
+            numbers = [str(counted[one]) for one in VERDICTS]
+            shares = [f"{agreed} of {len(given[0])}", f"{above} of {len(deltas)}"]
+            rows.append([NAMES[model], phase, *numbers, *shares])
+    return grid(["model", "phase", *VERDICTS, "beyond in every seed", "Delta above 0"], rows)
 
 
 def blocks(facts):
