@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import Trainer, TrainingArguments
 
-from conescope.losses import PersistentEntropyLoss
+from conescope.losses import PersistentEntropyLoss, SlicedGaussianLoss
 from conescope.training import regularize
 from conescope.training.mean_loss import TRAINER_DIVIDES, MeanLossTrainer
 from tests.samples import models
@@ -111,6 +111,31 @@ def test_gather_replays_the_dropout(tmp_path):
     once = train(tmp_path, regularized(), dropout=0.3)
     twice = train(tmp_path, regularized(gather=True), dropout=0.3)
     torch.testing.assert_close(weights(twice), weights(once), rtol=0, atol=1e-13)
+
+
+def test_gather_replays_the_dropout_beside_a_loss_that_draws(tmp_path):
+    drawn = []
+
+    class Drawing(SlicedGaussianLoss):
+        def forward(self, points, labels=None):
+            state = torch.get_rng_state()
+            drawn.append(torch.randn(3))
+            torch.set_rng_state(state)
+            return super().forward(points, labels)
+
+    class Noting(regularize(Trainer, Drawing(weight=0.01, slices=4), gather=True)):
+        def _pooled(self, hidden, mask):
+            found = super()._pooled(hidden, mask)
+            seen.append(found[0].detach().clone())
+            return found
+
+    for dropout in (0.3, 0.0):
+        seen = []
+        train(tmp_path, Noting, batch=8, accumulation=2, dropout=dropout)
+        assert len(seen) == 8  # of each step: two micro-batches without gradient, and again with it
+        for step in (seen[:4], seen[4:]):
+            torch.testing.assert_close(step[2:], step[:2], rtol=0, atol=1e-13)
+        assert not torch.equal(drawn[-1], drawn[-2])  # each step draws anew, also without any dropout
 
 
 def test_gather_sees_classes_that_no_micro_batch_could(tmp_path):

@@ -196,14 +196,17 @@ class Regularized(StatefulTrainer):
         batches = [self._prepare_inputs(dict(batch)) for batch in self.window]
         labels = [_class_labels(batch) for batch in batches]
         seen = []  # of each micro-batch, the points of each layer
-        with torch.random.fork_rng(), torch.no_grad(), self.compute_loss_context_manager():
-            for batch in batches:  # the second pass starts from the same random state: the same dropout
-                capture.arm()
-                model(**{name: tensor for name, tensor in batch.items() if name != "labels"})
-                seen.append(self._pooled(capture.take(), batch.get("attention_mask")))
-        known = [part for part in labels if part is not None]
-        everyone = torch.cat(known) if len(known) == len(labels) else None
-        gradients, value = self._share([torch.cat(parts) for parts in zip(*seen, strict=True)], everyone)
+        with torch.random.fork_rng():  # the second pass starts from the same random state: the same dropout
+            with torch.no_grad(), self.compute_loss_context_manager():
+                for batch in batches:
+                    capture.arm()
+                    model(**{name: tensor for name, tensor in batch.items() if name != "labels"})
+                    seen.append(self._pooled(capture.take(), batch.get("attention_mask")))
+            known = [part for part in labels if part is not None]
+            everyone = torch.cat(known) if len(known) == len(labels) else None
+            # a loss that draws must not move that state either, and draws anew at each step
+            torch.manual_seed((self.args.seed * 0x9E3779B97F4A7C15 + self.state.global_step + 1) % 2**63)
+            gradients, value = self._share([torch.cat(parts) for parts in zip(*seen, strict=True)], everyone)
         sizes = [len(clouds[0]) for clouds in seen]
         rows = zip(*(torch.split(gradient, sizes) for gradient in gradients), strict=True)
         return [(list(parts), value / len(seen)) for parts in rows]
