@@ -125,7 +125,7 @@ def test_a_stopped_scan_says_so_and_goes_on(run, monkeypatch):
     from conescope.scale import shards
 
     np.save("long.npy", rows(200, 5))
-    monkeypatch.setattr(shards, "BYTES", 50 * 5 * 4)  # four blocks
+    monkeypatch.setattr(shards, "UNCOPIED", 50 * 5 * 4)  # four blocks
     whole = scanning.scan
 
     def stopped(*arguments, advance, **options):

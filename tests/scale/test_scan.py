@@ -63,7 +63,8 @@ def block_rows(monkeypatch):
     """Set how many rows of float32 a block has."""
 
     def set_rows(rows):
-        monkeypatch.setattr(shards_module, "BYTES", rows * ROW)
+        for size in ("BYTES", "UNCOPIED"):
+            monkeypatch.setattr(shards_module, size, rows * ROW)
 
     set_rows(4)
     return set_rows
@@ -343,7 +344,7 @@ def test_a_scan_that_is_killed_goes_on(tmp_path, block_rows, read):
         import safetensors.torch
         from conescope.scale import open_shards, scan as scan_module, shards as shards_module
 
-        shards_module.BYTES, scan_module.CHECKPOINT_SECONDS = 4 * 12, -1.0
+        shards_module.UNCOPIED, scan_module.CHECKPOINT_SECONDS = 4 * 12, -1.0
         write, saves = safetensors.torch.save_file, []
         def killed(tensors, path, metadata):
             write(tensors, path, metadata=metadata)

@@ -757,10 +757,20 @@ def test_points_in_memory():
         shard_of(points, strings(22))
 
 
-def test_blocks_are_of_about_128_mib(tmp_path):
-    points = torch.zeros(1).expand(6 << 20, 16)
+def test_blocks_are_of_about_128_mib_and_of_twice_that_where_nothing_is_copied(tmp_path):
+    points = torch.zeros(1).expand(9 << 20, 16)
     heights = [len(block.points) for block in shard_of(points).blocks()]
-    assert heights == [2 << 20] * 3  # 2^21 x 16 x 4 bytes
+    assert heights == [4 << 20, 4 << 20, 1 << 20]  # 2^22 x 16 x 4 bytes
+    path = tmp_path / "points.npy"
+    with path.open("wb") as file:  # a file with a hole, which takes no room
+        header = {"descr": "<f4", "fortran_order": False, "shape": (9 << 20, 16)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.truncate(file.tell() + (9 << 20) * 16 * 4)
+    (shard,) = open_shards(path)
+    assert [len(block.points) for block in shard.blocks()] == heights
+    save_file({"points": torch.zeros(3 << 20, 16)}, path.with_suffix(".safetensors"))
+    (shard,) = open_shards(path.with_suffix(".safetensors"))
+    assert [len(block.points) for block in shard.blocks()] == [2 << 20, 1 << 20]
 
 
 # finding

@@ -8,6 +8,7 @@ import torch
 from conescope._types import Points
 
 BYTES = 128 << 20  # of a block, unless the caller says how many rows
+UNCOPIED = 256 << 20  # of one that takes no memory of its own: there is less to do between fewer
 LabelList: TypeAlias = list[int] | list[str]
 
 

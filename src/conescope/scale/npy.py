@@ -37,7 +37,7 @@ def open_npy(file: Path, column: str | None, labels: str | None) -> Iterator[Tab
             shape = (stop - start, d)
             return native(np.memmap(handle, dtype, "c", offset=offset + start * width, shape=shape))
 
-        yield Table(n, d, torch_dtype(dtype), False, None, sliced(n, points))
+        yield Table(n, d, torch_dtype(dtype), False, None, sliced(n, points), copied=not by_rows)
 
 
 def load_array(file: Path) -> "np.memmap[Any, Any]":

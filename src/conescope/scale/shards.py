@@ -23,7 +23,7 @@ from pathlib import Path
 
 from conescope._check import check_points
 from conescope._types import Points
-from conescope.scale.block import BYTES, Block, LabelList, recut
+from conescope.scale.block import BYTES, UNCOPIED, Block, LabelList, recut
 from conescope.scale.delimited import open_delimited
 from conescope.scale.found import Where, found, is_store
 from conescope.scale.hdf5 import open_hdf5
@@ -83,6 +83,8 @@ class Shard:
     def blocks(self, start: int = 0, rows: int | None = None) -> Iterator[Block]:
         """Yield the rows from `start` on, in blocks of `rows`, or of about 128 MiB; the last one is shorter.
 
+        Blocks of a mapped file and of points in memory, which are not copied, are of about 256 MiB.
+
         The file is closed at the end, after an exception, and when the iterator is dropped.
 
         Raises:
@@ -96,7 +98,8 @@ class Shard:
         with self._open() as table:
             if table.rows is not None and start > table.rows:
                 raise ValueError(_beyond(self.name, start, table.rows))
-            rows = rows or max(BYTES // (table.d * table.dtype.itemsize), 1)
+            size = BYTES if table.copied else UNCOPIED
+            rows = rows or max(size // (table.d * table.dtype.itemsize), 1)
             end = start
             for block in recut(table.pieces(start, rows), rows):
                 yield block
@@ -198,7 +201,7 @@ def _table(memory: Block) -> Table:
     points, labels = memory
     take = None if labels is None else lambda start, stop: labels[start:stop]
     pieces = sliced(len(points), lambda start, stop: points[start:stop], take)
-    return Table(len(points), points.shape[1], points.dtype, labels is not None, None, pieces)
+    return Table(len(points), points.shape[1], points.dtype, labels is not None, None, pieces, copied=False)
 
 
 def _beyond(name: str, start: int, rows: int) -> str:

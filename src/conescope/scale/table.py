@@ -24,6 +24,7 @@ class Table:
     labeled: bool  # whether the pieces carry labels
     contents: str | None  # what else is in the file, for messages; None for a format without names
     pieces: Callable[[int, int], Iterator[Block]]
+    copied: bool = True  # whether a piece takes memory of its own; a part of a mapped file takes none
 
 
 Opener: TypeAlias = Callable[[Path, str | None, str | None], AbstractContextManager[Table]]
