@@ -1,6 +1,7 @@
 """`conescope advise`: what Python says, in a table of 80 columns or as JSON."""
 
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -45,6 +46,20 @@ def test_a_recommendation_comes_with_the_command_that_follows_it(run):
     assert code == 0
     best = expected.candidate(expected.recommended)
     assert load_fix("fix.safetensors").get_params() == best.settings
+
+
+def test_the_command_fits_what_was_tried_wherever_it_lies(run):
+    points, pairs = np.load("cone.npy"), np.loadtxt("dev.tsv")
+    np.save("my queries.npy", points[::2])
+    np.save("my documents.npy", points[1::2])
+    pairs[:, :2] //= 2  # each pair is of rows 2 i and 2 i + 1
+    np.savetxt("own.tsv", pairs, delimiter="\t", fmt=["%d", "%d", "%.17g"])
+    code, out, _ = run("advise", "my queries.npy", "--partners", "my documents.npy", "--pairs", "own.tsv")
+    assert code == 0
+    command = re.search(r"^conescope (fix fit .*)$", out, re.MULTILINE)[1]
+    code, _, _ = run(*shlex.split(command))
+    assert code == 0
+    np.testing.assert_allclose(load_fix("fix.safetensors").mean_, points.mean(axis=0), rtol=1e-9)
 
 
 def test_nothing_to_mend(run):

@@ -74,6 +74,9 @@ def test_as_json(run, points):
     }
 
 
+OUT = ["--set", "n_components=1", "-o", "f.safetensors"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -87,6 +90,10 @@ def test_as_json(run, points):
         (
             ["fit", "a.npy", "--kind", "whitening", "--set", "n_components=9", "-o", "f.safetensors"],
             "from 1 to 6",
+        ),
+        (
+            ["fit", "a.npy", "--kind", "cluster-all-but-the-top", "--set", "n_clusters=few", *OUT],
+            "n_clusters must be a whole number, at least 1, got 'few'",
         ),
         (["apply", "none.safetensors", "a.npy", "-o", "b.npy"], "there is no file none.safetensors"),
         (["apply", "a.npy", "a.npy", "-o", "b.npy"], "can not be read as safetensors"),

@@ -20,6 +20,7 @@ from conescope.transforms import (
     Whitening,
     load_fix,
 )
+from conescope.transforms.stored import read, write
 
 FIXES = [
     Centering(),
@@ -125,6 +126,15 @@ def test_files_that_hold_no_such_fix(tmp_path):
         load_fix(tmp_path / "c.safetensors")
     with pytest.raises(FileNotFoundError, match="there is no file"):
         load_fix(tmp_path / "d.safetensors")
+    stored = read(tmp_path / "a.safetensors")
+    for broken in (
+        stored._replace(arrays={}),
+        stored._replace(facts={}),
+        stored._replace(settings={"n_components": 3}),
+    ):
+        write(tmp_path / "g.safetensors", broken)
+        with pytest.raises(ValueError, match=r"g\.safetensors must hold all of a centering, and does not"):
+            load_fix(tmp_path / "g.safetensors")
     with pytest.raises(NotFittedError):
         Whitening().save(tmp_path / "e.safetensors")
     odd = ClusterAllButTheTop(2, 1, random_state=np.random.RandomState(0)).fit(cloud())

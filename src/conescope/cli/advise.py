@@ -1,5 +1,6 @@
 """`conescope advise FILE`: does centering, all-but-the-top or whitening help on held-out data?"""
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -52,11 +53,14 @@ def advise(
     if as_json:
         typer.echo(found.to_json())
         return
-    show(found, file)
+    show(found, file, partners=partners, column=column)
 
 
-def show(found: "Advice", title: str) -> None:
-    """Print what was tried, the advice, how to follow it, and notes."""
+def show(found: "Advice", title: str, *, partners: str | None = None, column: str | None = None) -> None:
+    """Print what was tried, the advice, how to follow it, and notes.
+
+    `title` is the file of the points; `partners` and `column` are as given to `advise`.
+    """
     from rich.console import Console
     from rich.text import Text
 
@@ -75,7 +79,8 @@ def show(found: "Advice", title: str) -> None:
     style = "bold green" if found.recommended else "bold"
     console.print(Text(found.verdict, style=style))
     if found.recommended is not None:
-        console.print(Text(plain(_command(found, title)), style="bold"), soft_wrap=True)
+        files = [title] if partners is None else [title, partners]
+        console.print(Text(plain(_command(found, files, column)), style="bold"), soft_wrap=True)
     for note in found.notes:
         console.print()
         console.print(Text.assemble(("note: ", "yellow"), plain(note)))
@@ -103,9 +108,14 @@ def _table(found: "Advice") -> "Table":
     return table
 
 
-def _command(found: "Advice", title: str) -> str:
+def _command(found: "Advice", files: list[str], column: str | None) -> str:
     """Return the command that fits the recommended fix to all points."""
     assert found.recommended is not None
     best = found.candidate(found.recommended)
-    settings = "".join(f" --set {name}={value}" for name, value in best.settings.items())
-    return f"conescope fix fit {title} --kind {best.kind}{settings} -o fix.safetensors"
+    assert best.kind is not None
+    words = ["conescope", "fix", "fit", *files, "--kind", best.kind]
+    for name, value in best.settings.items():
+        words += ["--set", f"{name}={value}"]
+    if column is not None:
+        words += ["--column", column]
+    return shlex.join([*words, "-o", "fix.safetensors"])

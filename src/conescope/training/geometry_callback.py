@@ -37,7 +37,8 @@ class GeometryCallback(TrainerCallback):
         layers: as in `hidden_states`; 0 is the embeddings' output and -1 the last.
         every: so many optimizer steps.
         sample: rows at most; 10 a dimension let the verdict judge the spectrum, a few hundred do for
-        collapse. measures: names from `conescope.measures.MEASURES` that need no labels.
+            collapse.
+        measures: names from `conescope.measures.MEASURES` that need no labels.
         on_collapse: warn, stop or checkpoint.
         pooling: cls, mean or last_token.
         data: held-out rows, such as those of an evaluation dataset; None takes those of training.
@@ -46,8 +47,7 @@ class GeometryCallback(TrainerCallback):
 
     Raises:
         ValueError: for settings that are none, and with FSDP or DeepSpeed ZeRO-3, where one process has only
-        a
-            part of the model.
+            a part of the model.
         TypeError: where rows can not be drawn, as from a stream, and for a model of sentence-transformers.
     """
 
@@ -95,8 +95,7 @@ class GeometryCallback(TrainerCallback):
         if args.fsdp or is_deepspeed_zero3_enabled():  # type: ignore[no-untyped-call]
             raise ValueError(
                 "the geometry is measured by one process with a whole model, and FSDP and DeepSpeed "
-                "ZeRO-3 give "
-                "it a part; measure checkpoints instead"
+                "ZeRO-3 give it a part; measure checkpoints instead"
             )
         model, loader = kwargs["model"], kwargs.get("train_dataloader")
         if isinstance(backbone(model), nn.Sequential):
@@ -157,8 +156,7 @@ class GeometryCallback(TrainerCallback):
         if collate is None or not (hasattr(rows, "__len__") and hasattr(rows, "__getitem__")):
             raise TypeError(
                 f"rows are drawn by their numbers, and a {type(rows).__name__} has none; give held-out "
-                "rows as "
-                "data, a list or a dataset with a length"
+                "rows as data, a list or a dataset with a length"
             )
         generator = torch.Generator().manual_seed(self.seed)
         numbers = torch.randperm(len(rows), generator=generator)[: self.sample].sort().values

@@ -53,8 +53,7 @@ class GeometryMetric(Metric):
         if pairs:
             raise ValueError(
                 f"{pairs[0]} looks at pairs of points, which a state of fixed size does not hold; take "
-                "measures "
-                "of moments or spectrum, or conescope.measure on a sample"
+                "measures of moments or spectrum, or conescope.measure on a sample"
             )
         self.dimension = dimension
         self.add_state("packed", default=_packed(None, dimension), dist_reduce_fx=self._merged)

@@ -36,7 +36,8 @@ class LightningGeometryCallback(Callback):
 
     Args:
         batches: held-out batches, walked through at each measurement: a list, or a loader that does not
-        shuffle. embed: (module, batch) -> points (n, d), finite in number; None calls `module(batch)`.
+            shuffle; finite in number.
+        embed: (module, batch) -> points (n, d); None calls `module(batch)`.
         every: so many optimizer steps.
         measures: names from `conescope.measures.MEASURES` that need no labels.
         on_collapse: warn, stop or checkpoint.

@@ -53,8 +53,8 @@ class WithRegularizer(nn.Module):
         if layers_of(regularizer) is not None or observe_every(regularizer):
             raise ValueError(
                 "the regularizer is given sentence embeddings alone, so it can neither be Layers, which "
-                "takes "
-                "hidden layers, nor Balanced, which is told the norms of gradients; take the loss inside"
+                "takes hidden layers, nor Balanced, which is told the norms of gradients; take the loss "
+                "inside"
             )
         self.loss = loss
         self.regularizer = regularizer

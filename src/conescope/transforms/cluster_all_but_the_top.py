@@ -65,6 +65,9 @@ class ClusterAllButTheTop(OneToOneFeatureMixin, Fix):  # type: ignore[misc]
 
         rows = self._checked(X, reset=True, least=2)
         count = checked_count(self.n_components, rows.shape[1])
+        whole = isinstance(self.n_clusters, int | np.integer) and not isinstance(self.n_clusters, bool)
+        if not whole or self.n_clusters < 1:
+            raise ValueError(f"n_clusters must be a whole number, at least 1, got {self.n_clusters!r}")
         if len(rows) < self.n_clusters:
             raise ValueError(
                 f"n_clusters must be at most the number of points, n_samples = {len(rows)}, got "

@@ -92,15 +92,20 @@ class Fix(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 f"{path} must hold {cls.kind_name}, but holds {stored.kind}; read it with "
                 "conescope.transforms.load_fix"
             )
-        return cls._restored(stored)
+        return cls._restored(stored, path)
 
     @classmethod
-    def _restored(cls: type[Self], stored: Stored) -> Self:
-        fix = cls(**stored.settings)
-        for name in cls.arrays:
-            setattr(fix, name, stored.arrays[name])
-        fix.n_features_in_ = stored.facts["n_features_in"]
-        fix.n_samples_seen_ = stored.facts["n_samples_seen"]
+    def _restored(cls: type[Self], stored: Stored, path: Where) -> Self:
+        try:
+            fix = cls(**stored.settings)
+            for name in cls.arrays:
+                setattr(fix, name, stored.arrays[name])
+            fix.n_features_in_ = stored.facts["n_features_in"]
+            fix.n_samples_seen_ = stored.facts["n_samples_seen"]
+        except (KeyError, TypeError) as problem:  # an array or a number that is missing, an unknown setting
+            raise ValueError(
+                f"{path} must hold all of a {cls.kind_name}, and does not ({problem}); fit and save it again"
+            ) from problem
         if "feature_names_in" in stored.facts:
             fix.feature_names_in_ = np.asarray(stored.facts["feature_names_in"], dtype=object)
         return fix

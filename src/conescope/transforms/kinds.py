@@ -23,4 +23,4 @@ def load_fix(path: Where) -> Fix:
     stored = read(path)
     if stored.kind not in KINDS:
         raise ValueError(f"{path} holds a fix of kind {stored.kind!r}; known are {', '.join(KINDS)}")
-    return KINDS[stored.kind]._restored(stored)
+    return KINDS[stored.kind]._restored(stored, path)

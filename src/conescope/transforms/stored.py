@@ -65,8 +65,9 @@ def read(path: Where) -> Stored:
             arrays = {name: source.get_tensor(name) for name in source.keys()}  # noqa: SIM118
     except SafetensorError as problem:
         raise ValueError(f"{os.fspath(path)} can not be read as safetensors: {problem}") from None
-    head: Mapping[str, Any] = {} if kept is None else json.loads(kept)
-    if head.get("format") != FORMAT:
+    head: Any = {} if kept is None else json.loads(kept)
+    head = head if isinstance(head, Mapping) else {}
+    if head.get("format") != FORMAT or not {"kind", "settings", "facts"} <= set(head):
         found = "tensors of something else" if kept is None else f"the format {head.get('format')!r}"
         raise ValueError(
             f"{os.fspath(path)} must hold a fix in the format {FORMAT!r}, but holds {found}; "
