@@ -4,11 +4,13 @@ import pytest
 import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from conescope.dynamics import TangentCallback, TangentEnergy, TrajectoryCallback
+from conescope.dynamics import TangentCallback, TangentEnergy, TrajectoryCallback, fit_proxy
+from conescope.dynamics.sites import linear_maps
 from conescope.dynamics.stored import load, save
 from conescope.dynamics.trajectory_callback import joined
 from conescope.losses import KoLeoLoss
 from conescope.results import Event, TangentResult, Trajectory
+from conescope.scale.moments import moments
 from conescope.survey.measure import measure
 from conescope.training import regularize
 from tests.samples import models
@@ -240,6 +242,41 @@ def test_scalars_before_a_checkpoint_are_kept():
 
     found = joined(part((0,), loss={0: 3.0, 2: 2.0}, share={0: 0.1}), part((4,), loss={2: 1.5, 4: 1.0}))
     assert found.scalars == {"loss": {0: 3.0, 2: 1.5, 4: 1.0}, "share": {0: 0.1}}
+
+
+def test_what_was_recorded_is_found_in_the_folder_that_is_named(tmp_path):
+    first, second = callbacks(), callbacks()
+    trainer(tmp_path / "old", *first, save=True, steps=6).train()
+    named = str(tmp_path / "old" / "checkpoint-3")
+    again = trainer(tmp_path / "new", *second, save=True, steps=6)
+    again.args.resume_from_checkpoint = named
+    again.train(resume_from_checkpoint=named)
+    assert_same(second[0].result(), first[0].result())
+    assert second[1].trajectory() == first[1].trajectory()
+
+
+def test_a_folder_that_was_named_before_is_not_taken_for_the_last(whole, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path, *callbacks(), Stop(8), dropout=0.1, save=True).train()
+    second = callbacks()
+    again = trainer(tmp_path, *second, dropout=0.1, save=True)
+    again.args.resume_from_checkpoint = str(tmp_path / "checkpoint-3")
+    again.train(resume_from_checkpoint=True)  # the last: of step 6
+    assert_same(second[0].result(), whole[0].result())
+    assert second[1].trajectory() == whole[1].trajectory()
+
+
+def test_a_state_beside_other_proxies_is_told(tmp_path):
+    model = models.bert()
+    widths = {site.name: site.d for site in linear_maps(model, MODULES)}
+    others = [
+        {name: fit_proxy(moments(torch.randn(99, d)), 2) for name, d in widths.items()} for _ in range(2)
+    ]
+    save(TangentEnergy(model, total_steps=9, others=others[0], **SETTINGS), tmp_path / "state")
+    for wrong in (others[1], None):
+        with pytest.raises(ValueError, match="measured beside other proxies"):
+            load(TangentEnergy(model, total_steps=9, others=wrong, **SETTINGS), tmp_path / "state")
+    load(TangentEnergy(model, total_steps=9, others=others[0], **SETTINGS), tmp_path / "state")
 
 
 def test_a_checkpoint_without_what_was_measured_is_told(tmp_path):

@@ -101,6 +101,16 @@ def test_a_slope_that_differs_between_groups_is_told_not_to_carry_over():
     assert any(note.startswith("the linear fit does not carry over: held out by g") for note in found.notes)
 
 
+def test_rows_that_held_out_groups_leave_without_a_prediction_are_told():
+    x = np.append(np.zeros(5), np.arange(5.0))  # constant without b
+    columns = {"x": x, "y": x + np.random.default_rng(0).normal(size=10), "g": np.repeat(["a", "b"], 5)}
+    found = predict(table(**columns), target="y", features=["x"], hold_out="g", draws=19)
+    assert (found.linear.leave_group_out.rows, found.linear.leave_group_out.undetermined) == (5, 5)
+    told = "5 rows can not be predicted by the {} fit when all of their g are held out"
+    for kind in ("linear", "rank"):
+        assert sum(note.startswith(told.format(kind)) for note in found.notes) == 1
+
+
 def test_rows_with_gaps_are_named_and_left_out():
     columns = {name: list(column) for name, column in families().items()}
     columns["model"] = [f"m{n}" for n in range(60)]

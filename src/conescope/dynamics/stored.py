@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import Tensor
 
 from conescope._files import whole_file
@@ -54,7 +55,7 @@ def unpack(energy: TangentEnergy, header: str, tensors: Mapping[str, Tensor]) ->
     """Give a TangentEnergy that was just made what `packed` returned for another one of the same settings.
 
     Raises:
-        ValueError: for other settings or modules, or a text of another kind.
+        ValueError: for other settings, modules or proxies of another run, or a text of another kind.
     """
     try:
         known = json.loads(header)
@@ -73,8 +74,14 @@ def unpack(energy: TangentEnergy, header: str, tensors: Mapping[str, Tensor]) ->
     for record, held in zip(energy.records, known["records"], strict=True):
         device = cast(Tensor, record.site.module.weight).device
         moved = {name: tensors[name].to(device) for name in _named(held)}
-        for name, value in held.items():
-            setattr(record, name, _unpack(value, moved))
+        found = {name: _unpack(value, moved) for name, value in held.items()}
+        if not _same(record.other, found["other"]):
+            raise ValueError(
+                f"the stored tangent energy of {record.site.name} was measured beside other proxies than "
+                "these of another run; go on with the same `others`, or start the training anew"
+            )
+        for name, value in found.items():
+            setattr(record, name, value)
     energy.steps_seen = known["seen"]
 
 
@@ -202,6 +209,12 @@ def _unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
         return tuple(_unpack(each, tensors) for each in value["tuple"])
     given = {name: _unpack(each, tensors) for name, each in value["fields"].items()}
     return KINDS[value["kind"]](**given)
+
+
+def _same(one: Proxy | None, other: Proxy | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return torch.equal(one.tangent.cpu(), other.tangent.cpu())
 
 
 def _named(value: Any) -> list[str]:

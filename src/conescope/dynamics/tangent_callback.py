@@ -1,12 +1,14 @@
 """Tangent energy of a Hugging Face Trainer: what `TangentEnergy` measures, through checkpoints."""
 
 from collections.abc import Mapping, Sequence
+from json import loads
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
+from conescope._checkpoints import TRAINER_STATE
 from conescope.dynamics.gradient_energy import DRAWS
 from conescope.dynamics.proxy import Kind, Proxy, Rank
 from conescope.dynamics.stored import load, save
@@ -94,14 +96,27 @@ class TangentCallback(Watching, TrainerCallback):
             self._write()
 
 
-def _kept(args: TrainingArguments, step: int) -> Path:
-    """Return where the state of a checkpoint is: in the folder that was named, or in that of this step.
+def places(args: TrainingArguments, step: int, name: str) -> list[Path]:
+    """Return where a file of a checkpoint may be: in the folder that was named, or in that of this step.
 
-    A Trainer tells its callbacks the step from which it goes on, and not the folder.
+    A Trainer tells its callbacks the step from which it goes on, and not the folder. A folder that was named
+    once may be of an earlier step than that of a training that was stopped again.
     """
     named = args.resume_from_checkpoint
-    folders = [*([Path(named)] if isinstance(named, str) else []), Path(str(args.output_dir))]
-    found = [folder / STATE for folder in (*folders[:-1], folders[-1] / f"checkpoint-{step}")]
+    given = [Path(named)] if isinstance(named, str) and _step_of(Path(named)) == step else []
+    return [folder / name for folder in (*given, Path(str(args.output_dir)) / f"checkpoint-{step}")]
+
+
+def _step_of(checkpoint: Path) -> int | None:
+    try:
+        return int(loads((checkpoint / TRAINER_STATE).read_text())["global_step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _kept(args: TrainingArguments, step: int) -> Path:
+    """Return where the state of a checkpoint is."""
+    found = places(args, step, STATE)
     for path in found:
         if path.is_file():
             return path

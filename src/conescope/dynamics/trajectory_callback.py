@@ -13,6 +13,7 @@ from conescope.capture import LayerCapture, Pooling, backbone, layers_needed, po
 from conescope.capture.stacks import transformer_blocks
 from conescope.dynamics.collapse import collapses
 from conescope.dynamics.recorder import DEFAULT, RANK, Recorder
+from conescope.dynamics.tangent_callback import places
 from conescope.results.dynamics import Event, Trajectory
 
 STATE = "trajectory.json"  # in the folder of a checkpoint
@@ -70,9 +71,9 @@ class TrajectoryCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        path = _folder(args, state) / STATE
-        if state.global_step > 0 and path.is_file():
-            self.earlier = Trajectory.model_validate_json(path.read_bytes())
+        kept = [path for path in places(args, state.global_step, STATE) if path.is_file()]
+        if state.global_step > 0 and kept:
+            self.earlier = Trajectory.model_validate_json(kept[0].read_bytes())
         elif state.is_world_process_zero:
             self._see(kwargs["model"], state.global_step)
 

@@ -56,17 +56,28 @@ def notes(linear: Regression, rank: Regression, dose: Dose | None, hold_out: str
                 f"the {fit.kind} fit is within chance: shuffled targets reach its R^2 of {fit.r2:.3f} with "
                 f"p = {fit.chance.p:.2g}"
             )
-        out = fit.leave_group_out
-        if out is None or out.rmse is None or out.baseline_rmse is None:
-            pass
-        elif out.rmse >= out.baseline_rmse:
-            told.append(
-                f"the {fit.kind} fit does not carry over: held out by {hold_out}, its error is "
-                f"{out.rmse:.3g}, that of the mean {out.baseline_rmse:.3g}"
-            )
+        told += _of_groups(fit, hold_out)
         if fit.leave_one_out.undetermined:
             told.append(
                 f"{fit.leave_one_out.undetermined} rows can not be predicted from the others by the "
                 f"{fit.kind} fit, such as the only one of a group; its leave-one-out error is without them"
             )
     return tuple(told)
+
+
+def _of_groups(fit: Regression, hold_out: str | None) -> Iterator[str]:
+    """Yield what errors on groups that were held out tell."""
+    out = fit.leave_group_out
+    if out is None:
+        return
+    if out.rmse is not None and out.baseline_rmse is not None and out.rmse >= out.baseline_rmse:
+        yield (
+            f"the {fit.kind} fit does not carry over: held out by {hold_out}, its error is {out.rmse:.3g}, "
+            f"that of the mean {out.baseline_rmse:.3g}"
+        )
+    if out.undetermined:
+        yield (
+            f"{out.undetermined} rows can not be predicted by the {fit.kind} fit when all of their "
+            f"{hold_out} are held out, as where a feature is constant in the others; its error is without "
+            "them"
+        )
