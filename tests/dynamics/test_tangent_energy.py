@@ -439,6 +439,17 @@ def test_the_proxy_of_another_run_stands_beside_the_own():
         watched(net(), others={"middle": other._replace(tangent=other.tangent[:8])})
 
 
+def test_modules_without_a_proxy_of_another_run_are_told():
+    first = net()
+    with watched(first) as te:
+        train(first, 4)
+    proxy = te.proxies()["middle"]
+    assert not any(note.startswith("others") for note in watched(net()).result().notes)
+    assert not any(note.startswith("others") for note in watched(net(), others=te.proxies()).result().notes)
+    notes = watched(net(), others={"elsewhere": proxy}).result().notes
+    assert "others: the other run has no proxy for 1 of 1 modules" in notes
+
+
 def test_another_proxy_that_is_smaller_or_larger_is_taken_as_far_as_both_go():
     first, model = net(), net()
     with watched(first, rank=4) as te:

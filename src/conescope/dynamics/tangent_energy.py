@@ -117,6 +117,7 @@ class TangentEnergy:
         )
         self._told = total_steps is not None or proxies is not None
         self._given = proxies is not None
+        self._alone = 0 if others is None else sum(site.name not in others for site in sites)
         self._check_widths()
         self._architecture = type(unwrapped(model)).__name__
         self._shared: _Shared | None = None
@@ -176,6 +177,10 @@ class TangentEnergy:
         if self._fitting():
             notes.append(
                 f"the fit is not done: {self.steps_seen} of {self.fit_steps} steps; give total_steps"
+            )
+        if self._alone:
+            notes.append(
+                f"others: the other run has no proxy for {self._alone} of {len(self.records)} modules"
             )
         if self.proxy == "windowed":
             notes.append(f"windowed: proxies are fitted anew after every {self.refit_every} sampled steps")
