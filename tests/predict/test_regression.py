@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import linregress, pearsonr, rankdata, spearmanr
+from scipy.stats import t as student
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import LeaveOneGroupOut, LeaveOneOut, cross_val_predict
 
@@ -52,6 +53,21 @@ def test_terms_equal_those_of_scipy():
     quantile = 2.0484071418  # Student's t with 28 degrees of freedom, from a printed table
     assert slope.high - slope.value == pytest.approx(quantile * known.stderr)
     assert constant.value - constant.low == pytest.approx(quantile * known.intercept_stderr)
+
+
+def test_terms_of_several_features_and_groups_equal_scikit_learn_and_the_textbook():
+    found, names = rows(count=3), ["constant", "x", "z", "b", "c"]
+    columns = design(found.features, found.groups, 3)
+    fit = least_squares(columns, found.target, names)
+    known = LinearRegression().fit(columns[:, 1:], found.target)
+    np.testing.assert_allclose(fit.coefficients, [known.intercept_, *known.coef_], rtol=1e-9)
+    off = found.target - known.predict(columns[:, 1:])
+    covariance = np.linalg.inv(columns.T @ columns) * (off @ off) / 25  # 30 rows, 5 terms
+    np.testing.assert_allclose(fit.inverse * fit.deviation**2, covariance, rtol=1e-8)
+    errors = np.sqrt(np.diag(covariance))
+    for term, error in zip(terms(fit, names), errors, strict=True):
+        assert term.p == pytest.approx(2 * student.sf(abs(term.value) / error, 25), rel=1e-6)
+        assert term.high - term.value == pytest.approx(student.ppf(0.975, 25) * error)
 
 
 def test_an_exact_fit_has_intervals_of_no_width():
