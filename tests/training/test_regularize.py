@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import Trainer, TrainingArguments
 
-from conescope.losses import PersistentEntropyLoss, SlicedGaussianLoss
+from conescope.losses import PersistentEntropyLoss, SlicedGaussianLoss, TopologicalLoss
 from conescope.training import regularize
 from conescope.training.mean_loss import TRAINER_DIVIDES, MeanLossTrainer
 from tests.samples import models
@@ -136,6 +136,13 @@ def test_gather_replays_the_dropout_beside_a_loss_that_draws(tmp_path):
         for step in (seen[:4], seen[4:]):
             torch.testing.assert_close(step[2:], step[:2], rtol=0, atol=1e-13)
         assert not torch.equal(drawn[-1], drawn[-2])  # each step draws anew, also without any dropout
+
+
+def test_a_loss_with_parameters_that_no_optimizer_has_is_refused():
+    loss = TopologicalLoss(reference=torch.zeros_like, scale="learned")
+    with pytest.raises(ValueError, match="would leave log_scale of the loss as it is"):
+        regularize(Trainer, loss)
+    assert issubclass(regularize(Trainer, loss.requires_grad_(False)), Trainer)
 
 
 def test_gather_sees_classes_that_no_micro_batch_could(tmp_path):

@@ -59,8 +59,17 @@ def regularize(
         gather: let the regularizer see all micro-batches of a step at once.
 
     Raises:
-        ValueError: if the loss names its layers and `layer` or first_last_mean names others.
+        ValueError: if the loss names its layers and `layer` or first_last_mean names others, or if it has
+            parameters to train, which would stay as they are: only the model is trained.
     """
+    parameters = loss.named_parameters() if isinstance(loss, torch.nn.Module) else ()
+    trainable = [name for name, parameter in parameters if parameter.requires_grad]
+    if trainable:
+        raise ValueError(
+            f"the Trainer trains its model alone, and would leave {trainable[0]} of the loss as it is; take "
+            'a setting without parameters, such as TopologicalLoss(scale="means"), or freeze them with '
+            "loss.requires_grad_(False)"
+        )
     layers = layers_needed(pooling, layer)
     named = layers_of(loss)
     if named is not None:
