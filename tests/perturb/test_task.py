@@ -277,6 +277,13 @@ def test_what_the_dose_explains_is_told_from_what_it_does_not():
     assert few.outcome("isoscore") == "nothing to compare"  # what is left may be a curve of the dose
 
 
+def test_a_score_that_is_the_same_in_all_runs_is_told():
+    measured = np.arange(10.0).reshape(5, 2)
+    lines = told(study_of(measured, np.zeros((5, 2))))
+    assert lines[0].startswith("made: matthews is 0 in all 10 runs")
+    assert not any("in all 10 runs" in line for line in told(study_of(measured, np.eye(5)[:, :2])))
+
+
 def test_responses_are_means_and_ranges():
     _, runs = task_of([[0.5, 0.7], [0.1, 0.4], [0.0, 0.0], [0.2, 0.3], [0.0, 0.1]])
     task = study_of(

@@ -80,6 +80,12 @@ def told(task: ScoredTask) -> list[str]:
             f"{task.name}: {', '.join(beyond)} go with {task.main_score} at equal percentages, too; "
             f"of {count} measures one in twenty or so does by chance"
         )
+    seen = {run.scores[task.main_score] for run in task.runs}
+    if len(task.runs) > 1 and len(seen) == 1:
+        found.append(
+            f"{task.name}: {task.main_score} is {seen.pop():.3g} in all {len(task.runs)} runs: no "
+            "measure can be judged by it; give the fine-tuning more examples or epochs"
+        )
     noise = task.noise(task.main_score)
     if noise is not None:
         found.append(
