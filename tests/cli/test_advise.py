@@ -86,3 +86,6 @@ def test_bad_input_is_one_line_and_code_2(run):
     code, out, err = run("advise", "cone.npy", "--pairs", "none.tsv")
     assert (code, out) == (2, "")
     assert err == "conescope: there is no file none.tsv to read pairs from\n"
+    code, out, err = run("advise", "cone.npy", "--pairs", "plain.npy")
+    assert (code, out) == (2, "")
+    assert err.startswith("conescope: pairs are a table of text, .tsv or .csv, and plain.npy is none (")

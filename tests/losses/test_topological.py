@@ -185,3 +185,12 @@ def test_bad_arguments_are_named():
             topological_loss(points, reference=points, scale=scale)
         with pytest.raises(ValueError, match='scale must be positive, "means"'):
             TopologicalLoss(scale=scale)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-18, 1e-25, 1e-30, 1e-42])
+def test_gradients_are_finite_for_the_smallest_clouds(size):
+    points = (size * cloud(10, 3).float()).requires_grad_()
+    loss = topological_loss(points, reference=cloud(10, 4).float(), scale="means")
+    loss.backward()
+    assert math.isfinite(loss.item())
+    assert torch.isfinite(points.grad).all()

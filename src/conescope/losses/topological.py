@@ -56,7 +56,8 @@ def topological_loss(
         reference: the same points in the space whose structure is kept; of any dimension.
         scale: s, what distances between the points are multiplied by: a number, a 0-dim tensor, which gets a
             gradient, or "means": the mean of d_X over that of d_Z, over the edges of both trees. With that
-            the loss does not depend on the scale of the points (1 where all of them are equal).
+            the loss does not depend on the scale of the points (1 where all of them are equal, or as good as,
+            which is below some 1e-19 in float32).
 
     Raises:
         TypeError: if points or reference are not floating point.
@@ -134,6 +135,6 @@ def _check_scale(scale: Tensor | float | str) -> None:
 
 
 def _ratio(kept: Scalar, found: Scalar) -> Scalar:
-    """Return kept / found, and 1 where that has no meaning."""
-    apart = found > 0
+    """Return kept / found, and 1 where that has no meaning, or its gradient kept / found^2 no number."""
+    apart = found.square() > torch.finfo(found.dtype).tiny * kept
     return torch.where(apart, kept / torch.where(apart, found, 1), 1)

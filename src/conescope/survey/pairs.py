@@ -60,7 +60,12 @@ def _read(file: Path) -> list[tuple[int, list[str]]]:
     delimiter = "," if file.suffix.lower() == ".csv" else "\t"
     with file.open(encoding="utf-8-sig", newline="") as source:
         reader = csv.reader(source, delimiter=delimiter)
-        rows = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+        try:
+            rows = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+        except (UnicodeDecodeError, csv.Error) as problem:
+            raise ValueError(
+                f"pairs are a table of text, .tsv or .csv, and {file} is none ({problem})"
+            ) from problem
     if rows and len(rows[0][1]) == 3 and not any(map(_is_number, rows[0][1])):
         rows = rows[1:]
     return rows
