@@ -9,7 +9,6 @@ call with more arms or seeds trains those alone.
 """
 
 import dataclasses
-import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +22,7 @@ from conescope.ablation.chance import no_more_than_a_guess
 from conescope.ablation.plan import Plan, shared_settings
 from conescope.ablation.running import Prepared, Progress, place_of, read_record, run_arm
 from conescope.ablation.statistics import front, paired_differences, plain_arm, verdict
-from conescope.ablation.weight_selection import select_weights, split
+from conescope.ablation.weight_selection import Trial, plain_trials, select_weights
 from conescope.results.ablation import Ablation, AblationArm, Choice, Tried
 from conescope.training.experiment import claim_settings
 from conescope.training.provenance import hardware, versions
@@ -57,6 +56,7 @@ def ablate(
     _claim(folder, plan)
     prepared = Prepared(plan)
     tried, choices = select_weights(prepared, folder, tell)
+    trials = plain_trials(prepared, folder, tell)
     weights = {choice.arm: choice.weight for choice in choices}
 
     def weight_of(arm: ArmSpec) -> float | None:
@@ -79,7 +79,7 @@ def ablate(
             for arm, mine in runs.items()
             if mine
         )
-        return _assembled(plan, prepared.score, arms, tried, choices, command)
+        return _assembled(plan, prepared.score, arms, tried, choices, trials, command)
 
     for arm, seed in keys:
         if (arm, seed) not in records:
@@ -120,13 +120,14 @@ def _assembled(
     arms: tuple[AblationArm, ...],
     tried: list[Tried],
     choices: list[Choice],
+    trials: list[Trial],
     command: str,
 ) -> Ablation:
     """Return the result of the runs so far."""
     differences, points = paired_differences(arms, score), front(arms, score)
     device = chosen_device(plan.recipe.device)
     shared = shared_settings(plan)
-    guess = _guess(plan, score, arms)
+    guess = _guess(plan, arms)
     learned = "" if guess is None else f"Plain training has not learned this task: {guess}. "
     return Ablation(
         title=plan.title,
@@ -158,32 +159,30 @@ def _assembled(
         arms=arms,
         differences=tuple(differences),
         front=tuple(points),
-        notes=tuple(_notes(plan, score, arms, tried)),
+        notes=tuple(_notes(plan, arms, trials)),
     )
 
 
-def _guess(plan: Plan, score: str, arms: tuple[AblationArm, ...]) -> str | None:
+def _guess(plan: Plan, arms: tuple[AblationArm, ...]) -> str | None:
     """Return what to say if plain training does no better on dev than a guess, or None."""
     plain = plain_arm(arms)
-    scores = [] if plain is None else [run.scores.get(score, math.nan) for run in plain.runs]
-    return no_more_than_a_guess(score, scores, plan.dev.labels)
+    runs = () if plain is None else plain.runs
+    return no_more_than_a_guess([run.scores for run in runs], len(plan.dev))
 
 
-def _notes(plan: Plan, score: str, arms: tuple[AblationArm, ...], tried: list[Tried]) -> Iterator[str]:
+def _notes(plan: Plan, arms: tuple[AblationArm, ...], trials: list[Trial]) -> Iterator[str]:
     finished, planned = sum(len(arm.runs) for arm in arms), len(plan.arms) * len(plan.seeds)
     if finished != planned:
         yield f"{finished} of {planned} runs are finished"
-    if _guess(plan, score, arms) is not None:
+    if _guess(plan, arms) is not None:
         yield (
             "a score that is no more than a guess has nothing to lose, so whether a regularizer costs "
             "anything can not be told here; train longer, or take a task that this model learns"
         )
-    if tried:
-        plain_scores = {row.seed: row.plain_score for row in tried}
-        held = [plan.train.labels[row] for row in split(plan.train, plan.validation_share, seed=0)[1]]
-        guess = no_more_than_a_guess(score, list(plain_scores.values()), held)
-        if guess is not None:
-            yield (
-                f"weights were chosen where plain training has not learned the task ({guess}): every weight "
-                "keeps such a score, so they say nothing; train longer, or give weights"
-            )
+    examples = len(trials[0].predictions) if trials else 0
+    guess = no_more_than_a_guess([trial.scores for trial in trials], examples)
+    if guess is not None:
+        yield (
+            f"weights were chosen where plain training has not learned the task ({guess}): every weight "
+            "keeps such a score, so they say nothing; train longer, or give weights"
+        )

@@ -110,6 +110,15 @@ def select_weights(
     return tried, choices
 
 
+def plain_trials(prepared: Prepared, folder: Path, progress: Progress) -> list[Trial]:
+    """Return plain training on the split, for each seed with which weights were chosen; none if none were."""
+    plan = prepared.plan
+    if not plan.to_choose:
+        return []
+    trials = _Trials(prepared, folder, progress)
+    return [trials.trial(ArmSpec(), None, seed) for seed in plan.selection_seeds or plan.seeds[:1]]
+
+
 class _Trials:
     """The split and its runs."""
 

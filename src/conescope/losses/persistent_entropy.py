@@ -70,9 +70,7 @@ def persistent_entropy_loss(
         lengths = _bars(points, members, present)
         kept = features(lengths.detach(), selection)
         loss = 0 - entropy_of_shares(lengths.masked_fill(~kept, 0)).sum()  # 0, not -0, without bars
-        # the selection may keep no bar of such points, so that their NaN would not reach the gradient
-        spoiled = torch.where(torch.isfinite(points).all(), 0.0, torch.nan)
-        loss = loss + (points * spoiled).sum()
+        loss = _spoiled(loss, points)
     bars = present.sum() - present.any(dim=1).sum()
     return PersistentEntropyTerms(loss, bars, kept.sum(), present.any(dim=1).sum(), skipped)
 
@@ -112,6 +110,17 @@ def _check_settings(selection: str | None, min_points: int) -> None:
     check_rule(selection)
     if min_points < 2:
         raise ValueError(f"min_points must be at least 2, as one point has no bar, got {min_points}")
+
+
+def _spoiled(loss: Scalar, points: Points) -> Scalar:
+    """Return the loss; NaN, and with it the gradient of every point, where a point is not finite.
+
+    The selection may keep no bar of such points, so that their NaN would not reach the gradient by itself.
+    """
+    waits = points.is_cpu and points.numel() > 0 and not torch.compiler.is_compiling()
+    if waits and math.isfinite(float(torch.add(*torch.aminmax(points.detach())))):
+        return loss  # two passes over gradients less; an accelerator does not wait for the answer
+    return loss + (points * torch.where(torch.isfinite(points).all(), 0.0, torch.nan)).sum()
 
 
 def _bars(

@@ -138,7 +138,7 @@ def _at_chance(evaluations: Sequence[Row], known: Known) -> list[Signature]:
         Signature(
             "score at chance",
             "the score is at chance after two evaluations or more; take a smaller weight of the regularizer, "
-            "a smaller learning rate, or more warmup",
+            "a smaller learning rate, or more warmup; where plain training is at chance too, more steps",
         )
     ]
 
