@@ -20,10 +20,19 @@ def check_points(points: Tensor, *, batched: bool = False) -> None:
         raise ValueError(f"points have shape {shape} with d >= 1, one point a row, got {tuple(points.shape)}")
 
 
+def surely_finite(points: Tensor) -> bool:
+    """Return whether no number is NaN or infinite, from one pass without a copy; waits for an accelerator.
+
+    The least and the greatest are finite only if all are. False also where the two add up to more than the
+    type holds, so a caller has to look again.
+    """
+    return points.numel() == 0 or math.isfinite(float(torch.add(*torch.aminmax(points.detach()))))
+
+
 def check_finite(points: Tensor, *, first: int = 0) -> None:
     """Raise ValueError that names the first row holding NaN or infinity; rows are counted from `first`."""
-    if points.numel() == 0 or math.isfinite(float(torch.add(*torch.aminmax(points.detach())))):
-        return  # one pass and no copy: the least and the greatest are finite only if all are
+    if surely_finite(points):
+        return
     finite = torch.isfinite(points).all(dim=-1).reshape(-1)
     if not finite.all():
         bad = int((~finite).sum())

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor, nn
 
-from conescope._check import check_labels, check_points
+from conescope._check import check_labels, check_points, surely_finite
 from conescope._types import Labels, Points, Scalar
 from conescope.topology.entropy import entropy_of_shares
 from conescope.topology.lengths import edge_lengths
@@ -117,9 +117,8 @@ def _spoiled(loss: Scalar, points: Points) -> Scalar:
 
     The selection may keep no bar of such points, so that their NaN would not reach the gradient by itself.
     """
-    waits = points.is_cpu and points.numel() > 0 and not torch.compiler.is_compiling()
-    if waits and math.isfinite(float(torch.add(*torch.aminmax(points.detach())))):
-        return loss  # two passes over gradients less; an accelerator does not wait for the answer
+    if points.is_cpu and not torch.compiler.is_compiling() and surely_finite(points):
+        return loss  # two passes over gradients less; on an accelerator nothing waits for the answer
     return loss + (points * torch.where(torch.isfinite(points).all(), 0.0, torch.nan)).sum()
 
 
