@@ -1,6 +1,7 @@
 """`conescope dynamics` as a user meets it: small models in folders, kills, errors of one line."""
 
 import json
+from statistics import fmean
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import transformers
 from safetensors.torch import save_file
 
 from conescope.cli import main
+from conescope.cli.tables import number
 from conescope.dynamics import watched_training
 from conescope.dynamics.objectives import task_of
 from conescope.dynamics.stored import load_proxies
@@ -103,6 +105,10 @@ def test_json_is_what_python_returns_and_the_folder_holds_the_same(run, truth, t
     )
     said = " ".join(out.split())
     for site in truth.tangent.sites:
+        controls = [site.phase("all").energy, site.phase("all").random, site.phase("all").following]
+        for mean in (*controls, site.phase("all").uncentered):
+            assert number(mean.value) in said
+        assert number(fmean(step.normal for step in site.steps)) in said
         for name in ("all", "late"):
             phase = site.phase(name)
             assert f"{phase.ratio.value:.4f}"[:6] in said

@@ -179,7 +179,14 @@ def show(found: "TangentResult", title: str) -> None:
     console.print(
         "ratio: energy over that of normal frames. shuffled, excess: over that of\n"
         "shuffled gradients, over its share of the variance; 1 is mechanical.\n"
-        "Delta: gain of IsoScore* without the proxy. p: median over the steps.",
+        "Delta: gain of IsoScore* without the proxy. p: median over the steps.\n",
+        style="dim",
+    )
+    console.print(_controls(found))
+    console.print(
+        "Share of the energy over all sampled steps, in as many directions: those of\n"
+        "the proxy, random and normal frames, the next principal directions, the first\n"
+        "uncentered ones, the proxy of another run. Intervals: in the report, the JSON.",
         style="dim",
     )
     for note in (*found.notes, *(f"{site.module}: {site.note}" for site in found.sites if site.note)):
@@ -205,6 +212,29 @@ def _table(found: "TangentResult") -> "Table":
             cells += [Text(_number(mean)) for mean in means]
             cells += [Text("-" if phase.p is None else f"{phase.p:.3f}"), Text(SHORT[phase.verdict])]
             table.add_row(*cells)
+    return table
+
+
+def _controls(found: "TangentResult") -> "Table":
+    """Return the energies in the proxy and in all other directions: means over the sampled steps."""
+    from statistics import fmean
+
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    from conescope.cli.tables import number
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column("linear map", overflow="fold")
+    for name in ("proxy", "random", "normal", "next", "uncentered", "other"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for site in found.sites:
+        phase = site.phase("all")
+        normal = number(fmean(step.normal for step in site.steps)) if site.steps else "-"
+        cells = [_number(phase.energy), _number(phase.random), normal]
+        cells += [_number(mean) for mean in (phase.following, phase.uncentered, phase.other)]
+        table.add_row(Text(plain(site.module)), *map(Text, cells))
     return table
 
 
