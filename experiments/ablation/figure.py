@@ -33,17 +33,18 @@ def figure(found: Mapping[str, Ablation]) -> Figure:
         arm: (COLORS[at % len(COLORS)], SYMBOLS[at // len(COLORS) % len(SYMBOLS)])
         for at, arm in enumerate(colored)
     } | {PLAIN: ("black", "x")}
+    columns = min(len(found), COLUMNS)
     rows = -(-len(found) // COLUMNS)
     drawn = make_subplots(
         rows=rows,
-        cols=COLUMNS,
+        cols=columns,
         subplot_titles=list(found),
         vertical_spacing=0.3 / rows,
         horizontal_spacing=0.06,
     )
     named: set[str] = set()
     for place, one in enumerate(found.values()):
-        at = {"row": place // COLUMNS + 1, "col": place % COLUMNS + 1}
+        at = {"row": place // columns + 1, "col": place % columns + 1}
         drawn.add_trace(_line(one), **at)
         for point in one.front:
             arm = family(point.arm)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from conescope.ablation import ArmSpec
 from conescope.ablation.calibration import expected_calibration_error, negative_log_likelihood
-from conescope.ablation.measuring import MEASURED, finite
+from conescope.ablation.measuring import MEASURED, finite, scores_and_nll
 from conescope.results import AblationRun
 from conescope.survey.measure import measure
 
@@ -168,7 +168,7 @@ def trained(corpus: Corpus, setting: Setting, arm: ArmSpec, weight: float | None
         seed=seed,
         scores=on_dev.scores,
         calibration=on_dev.calibration,
-        train_scores=on_train.scores | {k: v for k, v in on_train.calibration.items() if k == "nll"},
+        train_scores=scores_and_nll(on_train.scores, on_train.calibration),
         curve=tuple(curve),
         geometry=geometry_of(token_vectors(model, held, setting.batch)),
         history=(),

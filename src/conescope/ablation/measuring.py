@@ -47,6 +47,11 @@ def seen(model: Any, data: list[dict[str, Any]], tokenizer: Any, recipe: Recipe)
     return Seen(logits, points, predictions, classification_scores(labels.tolist(), predictions), calibration)
 
 
+def scores_and_nll(scores: Mapping[str, float], calibration: Mapping[str, float]) -> dict[str, float]:
+    """Return what is told of training examples: the scores, and nll where it is defined."""
+    return {**scores, **{name: value for name, value in calibration.items() if name == "nll"}}
+
+
 def geometry_of(points: Tensor, labels: Tensor) -> dict[str, float]:
     """Return the measures of embeddings that are defined; none of a model that diverged."""
     if not bool(torch.isfinite(points).all()):

@@ -15,7 +15,14 @@ from safetensors.torch import save_file
 
 from conescope._files import whole_file, write_text
 from conescope.ablation.arms import ArmSpec
-from conescope.ablation.measuring import Seen, finite, geometry_of, seen, training_sample
+from conescope.ablation.measuring import (
+    Seen,
+    finite,
+    geometry_of,
+    scores_and_nll,
+    seen,
+    training_sample,
+)
 from conescope.ablation.paired_error import paired_error
 from conescope.ablation.plan import Plan, run_key, shared_settings
 from conescope.results.ablation import AblationRun
@@ -146,7 +153,7 @@ def run_arm(
         seed=seed,
         scores=on_dev.scores,
         calibration=on_dev.calibration,
-        train_scores=on_train.scores | {k: v for k, v in on_train.calibration.items() if k == "nll"},
+        train_scores=scores_and_nll(on_train.scores, on_train.calibration),
         curve=_curve(evaluation_rows(trainer), prepared.score, steps, on_dev),
         geometry=geometry,
         history=tuple(finite(row) for row in history),
