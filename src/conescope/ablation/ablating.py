@@ -5,7 +5,8 @@ device and the precision that they were made with), `selection/` (one file for e
 `runs/` (a folder for each arm and seed, named after all that determines its numbers), and `ablation.json`,
 which is written anew after every finished run and holds all that are finished by then. Runs that are there
 are not repeated, and one that was stopped goes on from its last checkpoint, so the same call resumes, and a
-call with more arms or seeds trains those alone.
+call with more arms or seeds trains those alone. The same call in several processes divides the runs between
+them; `claims/` tells who does what.
 """
 
 import dataclasses
@@ -13,14 +14,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from filelock import FileLock
 from transformers import Trainer
 
 from conescope._devices import chosen_device, chosen_precision
 from conescope._files import write_text
 from conescope.ablation.arms import ArmSpec, with_runs
 from conescope.ablation.chance import no_more_than_a_guess
+from conescope.ablation.division import divide
 from conescope.ablation.plan import Plan, shared_settings
-from conescope.ablation.running import Prepared, Progress, place_of, read_record, run_arm
+from conescope.ablation.running import Prepared, Progress, Record, place_of, read_record, run_arm
 from conescope.ablation.statistics import front, paired_differences, plain_arm, verdict
 from conescope.ablation.weight_selection import Trial, plain_trials, select_weights
 from conescope.results.ablation import Ablation, AblationArm, Choice, Tried
@@ -67,8 +70,17 @@ def ablate(
     def place(arm: ArmSpec, seed: int) -> Path:
         return place_of(folder, prepared, arm, weight_of(arm), seed)
 
-    keys = [(arm, seed) for seed in plan.seeds for arm in plan.arms]  # plain is the first of each seed
-    records = {key: record for key in keys if (record := read_record(place(*key))) is not None}
+    places = {(arm, seed): place(arm, seed) for seed in plan.seeds for arm in plan.arms}
+    records = {key: record for key in places if (record := read_record(places[key])) is not None}
+
+    def ready(key: tuple[ArmSpec, int]) -> bool:
+        arm, seed = key
+        return arm == plan.arms[0] or (plan.arms[0], seed) in records  # warnings compare with plain
+
+    def make(key: tuple[ArmSpec, int]) -> Record:
+        arm, seed = key
+        plain = records.get((plan.arms[0], seed))
+        return run_arm(prepared, arm, weight_of(arm), seed, places[key], plain, tell)
 
     def found() -> Ablation:
         runs = {
@@ -81,11 +93,10 @@ def ablate(
         )
         return _assembled(plan, prepared.score, arms, tried, choices, trials, command)
 
-    for arm, seed in keys:
-        if (arm, seed) not in records:
-            plain = records.get((plan.arms[0], seed))
-            records[arm, seed] = run_arm(prepared, arm, weight_of(arm), seed, place(arm, seed), plain, tell)
-            write_text(folder / "ablation.json", found().model_dump_json())
+    names = {key: path.name for key, path in places.items() if key not in records}
+    for key, record in divide(names, folder / "claims", lambda key: read_record(places[key]), make, ready):
+        records[key] = record
+        write_text(folder / "ablation.json", found().model_dump_json())
     result = found()
     write_text(folder / "ablation.json", result.model_dump_json())
     return result
@@ -107,11 +118,13 @@ def _claim(folder: Path, plan: Plan) -> None:
         "settings.json": shared_settings(plan),
         "device.json": {"device": device.type, "precision": precision},
     }
-    begun = any((folder / part).exists() for part in ("runs", "selection"))
-    for name, settings in common.items():
-        if not begun:
-            (folder / name).unlink(missing_ok=True)
-        claim_settings(folder / name, settings)
+    (folder / "claims").mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "claims" / "settings.lock"):
+        begun = any((folder / part).exists() for part in ("runs", "selection"))
+        for name, settings in common.items():
+            if not begun:
+                (folder / name).unlink(missing_ok=True)
+            claim_settings(folder / name, settings)
 
 
 def _assembled(

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from conescope._files import write_text
 from conescope.ablation.arms import ArmSpec
+from conescope.ablation.division import divide
 from conescope.ablation.measuring import geometry_of, seen
 from conescope.ablation.paired_error import paired_error
 from conescope.ablation.plan import Plan, recipe_settings, run_key
@@ -20,6 +21,9 @@ from conescope.results.ablation import Choice, Tried
 from conescope.training.experiment import data_hash
 from conescope.training.single_run import train_model
 from conescope.training.tables import LabelledTexts
+
+Job = tuple[ArmSpec, float | None, int]  # arm, weight, seed
+PLAIN = ArmSpec()
 
 
 class Trial(BaseModel):
@@ -101,12 +105,14 @@ def select_weights(
         return [], []
     seeds = plan.selection_seeds or plan.seeds[:1]
     trials = _Trials(prepared, folder, progress)
-    tried: list[Tried] = []
-    choices: list[Choice] = []
-    for arm in plan.to_choose:
-        mine = [trials.tried(arm, weight, seed) for seed in seeds for weight in plan.grid]
-        tried += mine
-        choices.append(choose(arm.name, mine))
+    plain: list[Job] = [(PLAIN, None, seed) for seed in seeds]
+    treated = [(arm, weight, seed) for arm in plan.to_choose for seed in seeds for weight in plan.grid]
+    found = trials.made([*plain, *treated])
+    tried = [
+        trials.compared(arm.name, weight, seed, found[arm, weight, seed], found[PLAIN, None, seed])
+        for arm, weight, seed in treated
+    ]
+    choices = [choose(arm.name, [row for row in tried if row.arm == arm.name]) for arm in plan.to_choose]
     return tried, choices
 
 
@@ -115,8 +121,8 @@ def plain_trials(prepared: Prepared, folder: Path, progress: Progress) -> list[T
     plan = prepared.plan
     if not plan.to_choose:
         return []
-    trials = _Trials(prepared, folder, progress)
-    return [trials.trial(ArmSpec(), None, seed) for seed in plan.selection_seeds or plan.seeds[:1]]
+    jobs: list[Job] = [(PLAIN, None, seed) for seed in plan.selection_seeds or plan.seeds[:1]]
+    return list(_Trials(prepared, folder, progress).made(jobs).values())
 
 
 class _Trials:
@@ -134,12 +140,16 @@ class _Trials:
         }
         self.labels = [plan.train.labels[row] for row in self.held]
 
-    def tried(self, arm: ArmSpec, weight: float, seed: int) -> Tried:
+    def made(self, jobs: list[Job]) -> dict[Job, Trial]:
+        """Return the trials, each made by one of the processes that work in this folder, or long finished."""
+        names = {job: self._path(job).stem for job in jobs}
+        return dict(divide(names, self.folder.parent / "claims", self._read, self._make))
+
+    def compared(self, arm: str, weight: float, seed: int, treated: Trial, plain: Trial) -> Tried:
         """Return what the weight does against plain training on the same split with the same seed."""
-        plain, treated = self.trial(ArmSpec(), None, seed), self.trial(arm, weight, seed)
         score = self.prepared.score
         return Tried(
-            arm=arm.name,
+            arm=arm,
             weight=weight,
             seed=seed,
             score=treated.scores[score],
@@ -149,15 +159,27 @@ class _Trials:
             geometry=treated.geometry,
         )
 
-    def trial(self, arm: ArmSpec, weight: float | None, seed: int) -> Trial:
+    def _path(self, job: Job) -> Path:
+        arm, weight, seed = job
         key = run_key({**self.settings, "arm": arm.settings, "weight": weight, "seed": seed})
-        path = self.folder / f"{slug(arm.name)}-{key}.json"
-        if path.is_file():
-            return _read(path)
+        return self.folder / f"{slug(arm.name)}-{key}.json"
+
+    def _read(self, job: Job) -> Trial | None:
+        path = self._path(job)
+        if not path.is_file():
+            return None
+        try:
+            return Trial.model_validate_json(path.read_bytes())
+        except ValidationError as problem:
+            raise ValueError(f"{path} is not a try of this version; remove it to repeat the try") from problem
+
+    def _make(self, job: Job) -> Trial:
+        arm, weight, seed = job
+        path = self._path(job)
         name = "choosing weights" if weight is None else f"choosing weights: {arm.name} x{weight:g}"
         train = [self.prepared.train[row] for row in self.rest]
         held = [self.prepared.train[row] for row in self.held]
-        place = self.folder / key
+        place = path.with_suffix("")
         tokenizer = self.prepared.tokenizer
         trainer = train_model(
             self.recipe,
@@ -176,10 +198,3 @@ class _Trials:
         write_text(path, trial.model_dump_json())
         shutil.rmtree(place, ignore_errors=True)
         return trial
-
-
-def _read(path: Path) -> Trial:
-    try:
-        return Trial.model_validate_json(path.read_bytes())
-    except ValidationError as problem:
-        raise ValueError(f"{path} is not a try of this version; remove it to repeat the try") from problem

@@ -71,6 +71,7 @@ def ablate(
     --regularizers persistent-entropy,koleo:sphere=true,weight=0.1 --seeds 5 -o ablation/
 
     The same command again resumes: finished runs are kept. More arms or seeds cost their own runs alone.
+    Started several times at once, it divides the runs between the processes.
     """
     from conescope._optional import require
 
