@@ -28,11 +28,10 @@ from torch import Tensor
 
 from conescope._types import Points
 from conescope.topology.kruskal import Numbers
-from conescope.topology.placing import VANISHED, centered_single, power_of_two, product_roundoff
+from conescope.topology.placing import SINGLE, VANISHED, centered_single, power_of_two, product_roundoff
 from conescope.topology.spanning import minimum_spanning_edges
 
 Singles = NDArray[np.float32]
-ROUNDOFF = 2.0**-24
 MEASURED = 32  # edges a point that may be measured again
 
 
@@ -63,7 +62,7 @@ def bounds(rows: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n n"], Float[Tens
     d = rows.shape[1]
     squares = torch.linalg.vector_norm(rows, dim=1).square()
     roundoff = product_roundoff(rows.device)
-    error = ((2 * d + 24) * ROUNDOFF * (1 + 4 * d * ROUNDOFF) + 4 * (roundoff - ROUNDOFF)) * squares
+    error = ((2 * d + 24) * SINGLE * (1 + 4 * d * SINGLE) + 4 * (roundoff - SINGLE)) * squares
     error += VANISHED * d
     below = squares - error
     lower = torch.addmm(below, rows, rows.T, alpha=-2)

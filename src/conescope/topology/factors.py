@@ -14,11 +14,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from conescope.topology.placing import VANISHED, product_roundoff
+from conescope.topology.placing import SINGLE, VANISHED, product_roundoff
 
 ENTRIES = 1 << 22  # coordinates rounded at a time
 FAR = -1e38  # below the product of any two points
-SINGLE = 2.0**-24
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """Trees and their lengths for whatever holds clouds: one, a batch, a list, labelled points; by any metric."""
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from conescope._check import check_finite, check_labels, check_points
 from conescope._types import Edges, Labels, Lengths, Points
-from conescope.topology.lengths import edge_lengths
+from conescope.topology.lengths import edge_lengths, edge_lengths_of_clouds
 from conescope.topology.light import Progress
 from conescope.topology.spanning import minimum_spanning_edges
 from conescope.topology.trees import ALONE, padded_edges, spanning_edges
@@ -33,21 +34,24 @@ def tree(points: Tensor, metric: Metric, exact: bool, progress: Progress | None)
     check_points(
         points if metric != "precomputed" or points.numel() else points.new_zeros(0, 1), batched=True
     )
-    check_finite(points)
     if metric == "precomputed":
+        check_finite(points)
         return _of_matrices(points)
+    small = points.ndim == 3 and (points.shape[1] < ALONE or not points.is_cpu)
+    if not small or metric == "cosine":
+        check_finite(points)  # else the lengths tell
     dtype, points = points.dtype, _on_sphere(points) if metric == "cosine" else points
     if points.ndim == 2:
         edges = spanning_edges(points, exact=exact, progress=progress)
         return _ascending(edges, edge_lengths(points, edges), metric, len(points), dtype)
-    count, n, d = points.shape
-    if points.is_cpu and n >= ALONE and count > 0:
-        edges = torch.stack([spanning_edges(cloud, exact=exact, progress=progress) for cloud in points])
-    else:
+    if small or len(points) == 0:
         edges = padded_edges(points)
-    rows = (edges + n * torch.arange(count, device=points.device)[:, None, None]).reshape(-1, 2)
-    lengths = edge_lengths(points.reshape(count * n, d), rows).reshape(edges.shape[:2])
-    return _ascending(edges, lengths, metric, n, dtype)
+    else:
+        edges = torch.stack([spanning_edges(cloud, exact=exact, progress=progress) for cloud in points])
+    lengths = edge_lengths_of_clouds(points, edges)
+    if small and not _all_apart(lengths):
+        check_finite(points)
+    return _ascending(edges, lengths, metric, points.shape[1], dtype)
 
 
 def grouped_trees(
@@ -172,12 +176,25 @@ def _on_sphere(points: Tensor) -> Tensor:
 
 
 def _ascending(edges: Edges, lengths: Lengths, metric: Metric, n: int, dtype: torch.dtype) -> Tree:
-    """Return the edges in their order and lengths by the metric: 1 - cosine is half a squared chord."""
-    by_pair = ((edges[..., 0] << 32) | edges[..., 1]).argsort(dim=-1)
-    order = by_pair.gather(-1, lengths.detach().gather(-1, by_pair).argsort(dim=-1, stable=True))
+    """Return edges that ascend by pair ascending by length, and lengths by the metric.
+
+    1 - cosine is half a squared chord.
+    """
+    order = lengths.detach().argsort(dim=-1, stable=True)
     lengths = lengths.gather(-1, order)
     lengths = lengths.square() / 2 if metric == "cosine" else lengths
     return Tree(edges.gather(-2, order[..., None].expand_as(edges)), lengths.to(dtype), n)
+
+
+def _all_apart(lengths: Lengths) -> bool:
+    """Return whether all lengths of trees are positive numbers: then no point has NaN or infinity.
+
+    Every point is at the end of an edge, unless it is alone. An edge that is missing has length zero.
+    """
+    if lengths.numel() == 0:
+        return False
+    low, high = (float(end) for end in torch.aminmax(lengths.detach()))
+    return low > 0 and math.isfinite(high)
 
 
 def _check_metric(metric: str) -> None:

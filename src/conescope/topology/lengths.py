@@ -11,7 +11,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from conescope._types import Points
-from conescope.topology.placing import ORDINARY
+from conescope.topology.placing import ORDINARY, SINGLE, product_roundoff
+
+SMALL = 48  # points of a cloud up to which products with a matrix of signs are cheaper than rows one by one
 
 
 def edge_lengths(points: Points, edges: Int64[Tensor, "edges 2"]) -> Float[Tensor, " edges"]:
@@ -27,48 +29,92 @@ def edge_lengths(points: Points, edges: Int64[Tensor, "edges 2"]) -> Float[Tenso
     return lengths
 
 
+def edge_lengths_of_clouds(
+    clouds: Float[Tensor, "clouds n d"], edges: Int64[Tensor, "clouds edges 2"]
+) -> Float[Tensor, "clouds edges"]:
+    """Return the length of each edge between rows of its cloud, as `edge_lengths` does.
+
+    Of small clouds, ends are subtracted, and pulls added, by products with a matrix of 1, -1 and 0: no number
+    is rounded more often, and the points are read and written once. Numbers that are not finite spread
+    through their cloud.
+    """
+    count, n, d = clouds.shape
+    wide = clouds if clouds.dtype == torch.float64 else clouds.float()
+    if n <= SMALL and (wide.dtype == torch.float64 or product_roundoff(wide.device) == SINGLE):
+        lengths: Tensor = _EdgeLengths.apply(wide, edges)[0]  # type: ignore[no-untyped-call]
+        return lengths
+    rows = edges + n * torch.arange(count, device=clouds.device)[:, None, None]
+    return edge_lengths(wide.reshape(count * n, d), rows.reshape(-1, 2)).reshape(edges.shape[:2])
+
+
 class _EdgeLengths(torch.autograd.Function):
-    """Gather, subtract, norm; backward adds pulls to the end points with two `index_add`."""
+    """Differences of end points and their norms; backward adds pulls to the end points."""
 
     @staticmethod
     def forward(points: Tensor, edges: Tensor) -> tuple[Tensor, Tensor, bool]:
         differences = _differences(points, edges)
-        lengths = torch.linalg.vector_norm(differences, dim=1)
-        ordinary = len(lengths) == 0 or (lengths.is_cpu and _ordinary(lengths))
+        lengths = torch.linalg.vector_norm(differences, dim=-1)
+        ordinary = lengths.numel() == 0 or (lengths.is_cpu and _ordinary(lengths))
         if not ordinary:
             unit = _unit(differences)  # squares of very small or large lengths leave the range
-            lengths = torch.linalg.vector_norm(differences / unit, dim=1) * unit
+            lengths = torch.linalg.vector_norm(differences / unit, dim=-1) * unit
         return lengths, differences, ordinary
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor, bool]) -> None:
         lengths, differences, ctx.ordinary = output
         ctx.mark_non_differentiable(differences)
+        ctx.set_materialize_grads(False)  # else zeros are made for the differences
         ctx.save_for_backward(*inputs, lengths, differences)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor, *_: object) -> tuple[Tensor, None]:
+    def backward(ctx: Any, grad: Tensor | None, *_: object) -> tuple[Tensor | None, None]:
+        if grad is None:
+            return None, None
         points, edges, lengths, differences = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of this gradient is wanted: it starts at the points
-            differences, lengths = _differences(points, edges), edge_lengths(points, edges)
-            pull = _pull(differences, lengths, grad)
-        elif ctx.ordinary:  # and none is zero
-            pull = differences * (grad / lengths)[:, None]
-        else:
-            pull = _pull(differences, lengths, grad)
-        moved = torch.zeros_like(points).index_add_(0, edges[:, 0], pull)
-        return moved.index_add_(0, edges[:, 1], pull, alpha=-1), None
+            of = edge_lengths if points.ndim == 2 else edge_lengths_of_clouds
+            differences, lengths = _differences(points, edges), of(points, edges)
+            return _at_ends(points, edges, _pull(differences, lengths, grad)), None
+        if ctx.ordinary:  # and none is zero
+            return _at_ends(points, edges, differences, grad / lengths), None
+        return _at_ends(points, edges, _pull(differences, lengths, grad)), None
 
 
 def _pull(differences: Tensor, lengths: Tensor, grad: Tensor) -> Tensor:
     """Return the unit vectors of the edges times their gradients; zero for edges of length zero."""
     apart = lengths > 0
-    directions = differences / torch.where(apart, lengths, 1)[:, None]  # 1 over a length may overflow
-    return directions * torch.where(apart, grad, 0)[:, None]
+    directions = differences / torch.where(apart, lengths, 1)[..., None]  # 1 over a length may overflow
+    return directions * torch.where(apart, grad, 0)[..., None]
 
 
 def _differences(points: Tensor, edges: Tensor) -> Tensor:
+    """Return the first end of each edge minus the second."""
+    if points.ndim == 3:
+        return _product(_incidence(points, edges), points)
     return points.index_select(0, edges[:, 0]).sub_(points.index_select(0, edges[:, 1]))
+
+
+def _at_ends(points: Tensor, edges: Tensor, pull: Tensor, factor: Tensor | None = None) -> Tensor:
+    """Return, for each point, the pulls of edges that it is the first end of, less those of the others."""
+    if points.ndim == 3:
+        incidence = _incidence(points, edges)
+        return _product((incidence if factor is None else incidence * factor[..., None]).mT, pull)
+    pull = pull if factor is None else pull * factor[:, None]
+    moved = torch.zeros_like(points).index_add_(0, edges[:, 0], pull)
+    return moved.index_add_(0, edges[:, 1], pull, alpha=-1)
+
+
+def _incidence(points: Tensor, edges: Tensor) -> Tensor:
+    """Return a row for each edge, 1 at its first end and -1 at the second; zero if they are one point."""
+    clouds, n, _ = points.shape
+    signs = points.new_tensor([1.0, -1.0]).expand(edges.shape)
+    return points.new_zeros(clouds, edges.shape[1], n).scatter_add_(2, edges, signs)
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    with torch.autocast(left.device.type, enabled=False):  # which would round the factors
+        return torch.bmm(left, right)
 
 
 def _ordinary(lengths: Tensor) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor
 from conescope._types import Clouds, Points
 
 ORDINARY = 1e15  # coordinates up to this, and down to its inverse, have float32 squares
+SINGLE = 2.0**-24  # the unit roundoff of float32
 VANISHED = 1e-37  # more than a float32 product or square loses where it is too small for the type
 
 
@@ -71,4 +72,4 @@ def product_roundoff(device: torch.device) -> float:
     setting = getattr(getattr(backend, "matmul", None), "fp32_precision", None)
     if setting is None:  # torch before 2.9 knows one setting for all
         setting = {"highest": "ieee", "high": "tf32"}.get(torch.get_float32_matmul_precision(), "bf16")
-    return {"none": 2.0**-24, "ieee": 2.0**-24, "tf32": 2.0**-10}.get(setting, 2.0**-8)
+    return {"none": SINGLE, "ieee": SINGLE, "tf32": 2.0**-10}.get(setting, 2.0**-8)

@@ -15,7 +15,7 @@ from torch import Tensor
 from conescope._copies import distinct_rows
 from conescope._types import Edges, Points
 from conescope.topology.dense import dense_tree
-from conescope.topology.lengths import edge_lengths
+from conescope.topology.lengths import edge_lengths_of_clouds
 from conescope.topology.light import Progress, light_tree
 from conescope.topology.placing import placed
 from conescope.topology.spanning import minimum_spanning_edges
@@ -28,7 +28,7 @@ LARGE = 6144  # points from which on its matrix is not held
 def spanning_edges(
     points: Points, *, exact: bool = True, progress: Progress | None = None
 ) -> Int64[Tensor, "edges 2"]:
-    """Return the edges u < v of the minimum spanning tree of one cloud, in no order.
+    """Return the edges u < v of the minimum spanning tree of one cloud, ascending by pair.
 
     If it need not be exact, the tree of a large cloud is made of short edges, but not of the shortest.
     """
@@ -37,7 +37,7 @@ def spanning_edges(
         if firsts is None or copies is None:
             edges = _dense(points)
             if edges is not None:
-                return edges
+                return _ascending(edges)
             firsts, copies = _copies(points)
         distinct = points[firsts] if len(copies) else points
         if len(distinct) >= LARGE:
@@ -45,7 +45,11 @@ def spanning_edges(
         else:
             edges = _dense(distinct)
             edges = padded_edges(distinct[None])[0] if edges is None else edges
-        return torch.cat([firsts[edges], copies])
+        return _ascending(torch.cat([firsts[edges], copies]))
+
+
+def _ascending(edges: Int64[Tensor, "edges 2"]) -> Int64[Tensor, "edges 2"]:
+    return edges[((edges[:, 0] << 32) | edges[:, 1]).argsort()]
 
 
 def _dense(points: Points) -> Int64[Tensor, "edges 2"] | None:
@@ -67,13 +71,11 @@ def spanning_trees(
 ) -> tuple[Edges, Float[Tensor, "clouds bars"]]:
     """Return the minimum spanning tree of the present points of each padded cloud: edges and lengths.
 
-    A cloud of c points has c - 1 edges; the rest of its n - 1 rows are (0, 0) with length 0 and no gradient.
-    Lengths are float32, or float64 for float64 points.
+    A cloud of c points has c - 1 edges, ascending by pair; the rest of its n - 1 rows are (0, 0) with length
+    0 and no gradient. Lengths are float32, or float64 for float64 points.
     """
-    count, n, d = clouds.shape
     edges = padded_edges(clouds, present)
-    rows = edges + torch.arange(count, device=clouds.device)[:, None, None] * n
-    return edges, edge_lengths(clouds.reshape(count * n, d), rows.reshape(-1, 2)).reshape(edges.shape[:2])
+    return edges, edge_lengths_of_clouds(clouds, edges)
 
 
 @torch.no_grad()
