@@ -26,9 +26,10 @@ from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from conescope._check import check_finite
 from conescope._types import Points
 from conescope.topology.kruskal import Numbers
-from conescope.topology.placing import SINGLE, VANISHED, centered_single, power_of_two, product_roundoff
+from conescope.topology.placing import ORDINARY, SINGLE, VANISHED, power_of_two, product_roundoff
 from conescope.topology.spanning import minimum_spanning_edges
 
 Singles = NDArray[np.float32]
@@ -36,11 +37,27 @@ MEASURED = 32  # edges a point that may be measured again
 
 
 def dense_tree(points: Points) -> Int64[Tensor, "edges 2"] | None:
-    """Return the edges u < v of the minimum spanning tree of finite points, in no order, or None."""
+    """Return the edges u < v of the minimum spanning tree, ascending by pair, or None.
+
+    Raises:
+        ValueError: if a point is not finite.
+    """
     if len(points) < 2:
+        check_finite(points)
         return torch.empty(0, 2, dtype=torch.int64)
-    rows = points.double() / power_of_two(points) if points.dtype == torch.float64 else points
-    return _Forest(centered_single(rows), rows).grow()
+    wide = points if points.dtype == torch.float64 else points.float()
+    rows, squares = _centered(wide)
+    if not ORDINARY**-2 < float(squares.max()) < ORDINARY**2:
+        check_finite(points)
+        wide = wide.double() / power_of_two(wide.double())  # of extreme size, or all equal
+        rows, squares = _centered(wide)
+    return _Forest(rows, squares, wide).grow()
+
+
+def _centered(points: Points) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]]:
+    """Return the points less about their mean in float32, and their squared norms."""
+    rows = (points - points.mean(dim=0)).float()
+    return rows, torch.linalg.vector_norm(rows, dim=1).square()
 
 
 def rough_tree(rows: Float[Tensor, "n d"]) -> Int64[Tensor, "edges 2"]:
@@ -49,18 +66,19 @@ def rough_tree(rows: Float[Tensor, "n d"]) -> Int64[Tensor, "edges 2"]:
     They may hold a circle where distances are equal to the precision of float32.
     """
     if not rows.is_cpu:  # it stays where it is, in rounds over the whole matrix
-        lower = bounds(rows)[0]
+        lower = bounds(rows, torch.linalg.vector_norm(rows, dim=1).square())[0]
         numbers = minimum_spanning_edges(torch.maximum(lower, lower.T)[None])[0]
         return torch.stack([numbers // len(rows), numbers % len(rows)], dim=1)
-    edges = _Forest(rows, None).grow()
+    edges = _Forest(rows, torch.linalg.vector_norm(rows, dim=1).square(), None).grow()
     assert edges is not None  # nothing is measured
     return edges
 
 
-def bounds(rows: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n n"], Float[Tensor, " n"]]:
+def bounds(
+    rows: Float[Tensor, "n d"], squares: Float[Tensor, " n"]
+) -> tuple[Float[Tensor, "n n"], Float[Tensor, " n"]]:
     """Return lower bounds of squared distances, and widths: lower_ij + width_i + width_j is above."""
     d = rows.shape[1]
-    squares = torch.linalg.vector_norm(rows, dim=1).square()
     roundoff = product_roundoff(rows.device)
     error = ((2 * d + 24) * SINGLE * (1 + 4 * d * SINGLE) + 4 * (roundoff - SINGLE)) * squares
     error += VANISHED * d
@@ -73,8 +91,10 @@ def bounds(rows: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n n"], Float[Tens
 class _Forest:
     """Components of points, a row of lower bounds each: to every point, from the closest of its members."""
 
-    def __init__(self, rows: Float[Tensor, "n d"], points: Points | None) -> None:
-        lower, width = bounds(rows)
+    def __init__(
+        self, rows: Float[Tensor, "n d"], squares: Float[Tensor, " n"], points: Points | None
+    ) -> None:
+        lower, width = bounds(rows, squares)
         self.n = len(rows)
         self.lower: Singles = lower.fill_diagonal_(torch.inf).numpy()
         self.width: Singles = width.numpy()
@@ -91,7 +111,8 @@ class _Forest:
             if ends is None:
                 return None
             chosen.append(self._merge(*ends))
-        return torch.from_numpy(np.concatenate(chosen))
+        edges = np.concatenate(chosen)
+        return torch.from_numpy(edges[np.argsort(edges[:, 0] * self.n + edges[:, 1])])
 
     def _shortest(self) -> tuple[Numbers, Numbers] | None:
         """Return the shortest edge that leaves each component: its member, and the point at the other end."""

@@ -38,8 +38,8 @@ def tree(points: Tensor, metric: Metric, exact: bool, progress: Progress | None)
         check_finite(points)
         return _of_matrices(points)
     small = points.ndim == 3 and (points.shape[1] < ALONE or not points.is_cpu)
-    if not small or metric == "cosine":
-        check_finite(points)  # else the lengths tell
+    if metric == "cosine" or not (small or points.ndim == 2):
+        check_finite(points)  # else `spanning_edges` does, or the lengths tell
     dtype, points = points.dtype, _on_sphere(points) if metric == "cosine" else points
     if points.ndim == 2:
         edges = spanning_edges(points, exact=exact, progress=progress)

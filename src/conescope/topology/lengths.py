@@ -25,7 +25,7 @@ def edge_lengths(points: Points, edges: Int64[Tensor, "edges 2"]) -> Float[Tenso
     tensor([5.])
     """
     wide = points if points.dtype == torch.float64 else points.float()
-    lengths: Float[Tensor, " edges"] = _EdgeLengths.apply(wide, edges)[0]  # type: ignore[no-untyped-call]
+    lengths: Float[Tensor, " edges"] = _EdgeLengths.apply(wide, edges)  # type: ignore[no-untyped-call]
     return lengths
 
 
@@ -41,7 +41,7 @@ def edge_lengths_of_clouds(
     count, n, d = clouds.shape
     wide = clouds if clouds.dtype == torch.float64 else clouds.float()
     if n <= SMALL and (wide.dtype == torch.float64 or product_roundoff(wide.device) == SINGLE):
-        lengths: Tensor = _EdgeLengths.apply(wide, edges)[0]  # type: ignore[no-untyped-call]
+        lengths: Tensor = _EdgeLengths.apply(wide, edges)  # type: ignore[no-untyped-call]
         return lengths
     rows = edges + n * torch.arange(count, device=clouds.device)[:, None, None]
     return edge_lengths(wide.reshape(count * n, d), rows.reshape(-1, 2)).reshape(edges.shape[:2])
@@ -51,34 +51,28 @@ class _EdgeLengths(torch.autograd.Function):
     """Differences of end points and their norms; backward adds pulls to the end points."""
 
     @staticmethod
-    def forward(points: Tensor, edges: Tensor) -> tuple[Tensor, Tensor, bool]:
-        differences = _differences(points, edges)
-        lengths = torch.linalg.vector_norm(differences, dim=-1)
-        ordinary = lengths.numel() == 0 or (lengths.is_cpu and _ordinary(lengths))
-        if not ordinary:
+    def forward(ctx: Any, points: Tensor, edges: Tensor) -> Tensor:
+        # a setup_context would cost as much as the arithmetic of 64 points
+        incidence = _incidence(points, edges) if points.ndim == 3 else None
+        differences = _differences(points, edges, incidence)
+        lengths: Tensor = torch.linalg.vector_norm(differences, dim=-1)
+        ctx.ordinary = lengths.numel() == 0 or (lengths.is_cpu and _ordinary(lengths))
+        if not ctx.ordinary:
             unit = _unit(differences)  # squares of very small or large lengths leave the range
-            lengths = torch.linalg.vector_norm(differences / unit, dim=-1) * unit
-        return lengths, differences, ordinary
+            lengths = torch.linalg.vector_norm(differences / unit, dim=-1).mul_(unit)
+        ctx.save_for_backward(points, edges, incidence, lengths, differences)
+        return lengths
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor, bool]) -> None:
-        lengths, differences, ctx.ordinary = output
-        ctx.mark_non_differentiable(differences)
-        ctx.set_materialize_grads(False)  # else zeros are made for the differences
-        ctx.save_for_backward(*inputs, lengths, differences)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor | None, *_: object) -> tuple[Tensor | None, None]:
-        if grad is None:
-            return None, None
-        points, edges, lengths, differences = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        points, edges, incidence, lengths, differences = ctx.saved_tensors
         if torch.is_grad_enabled():  # a gradient of this gradient is wanted: it starts at the points
             of = edge_lengths if points.ndim == 2 else edge_lengths_of_clouds
-            differences, lengths = _differences(points, edges), of(points, edges)
-            return _at_ends(points, edges, _pull(differences, lengths, grad)), None
+            differences, lengths = _differences(points, edges, incidence), of(points, edges)
+            return _at_ends(points, edges, incidence, _pull(differences, lengths, grad)), None
         if ctx.ordinary:  # and none is zero
-            return _at_ends(points, edges, differences, grad / lengths), None
-        return _at_ends(points, edges, _pull(differences, lengths, grad)), None
+            return _at_ends(points, edges, incidence, differences, grad / lengths), None
+        return _at_ends(points, edges, incidence, _pull(differences, lengths, grad)), None
 
 
 def _pull(differences: Tensor, lengths: Tensor, grad: Tensor) -> Tensor:
@@ -88,17 +82,18 @@ def _pull(differences: Tensor, lengths: Tensor, grad: Tensor) -> Tensor:
     return directions * torch.where(apart, grad, 0)[..., None]
 
 
-def _differences(points: Tensor, edges: Tensor) -> Tensor:
+def _differences(points: Tensor, edges: Tensor, incidence: Tensor | None) -> Tensor:
     """Return the first end of each edge minus the second."""
-    if points.ndim == 3:
-        return _product(_incidence(points, edges), points)
+    if incidence is not None:
+        return _product(incidence, points)
     return points.index_select(0, edges[:, 0]).sub_(points.index_select(0, edges[:, 1]))
 
 
-def _at_ends(points: Tensor, edges: Tensor, pull: Tensor, factor: Tensor | None = None) -> Tensor:
+def _at_ends(
+    points: Tensor, edges: Tensor, incidence: Tensor | None, pull: Tensor, factor: Tensor | None = None
+) -> Tensor:
     """Return, for each point, the pulls of edges that it is the first end of, less those of the others."""
-    if points.ndim == 3:
-        incidence = _incidence(points, edges)
+    if incidence is not None:
         return _product((incidence if factor is None else incidence * factor[..., None]).mT, pull)
     pull = pull if factor is None else pull * factor[:, None]
     moved = torch.zeros_like(points).index_add_(0, edges[:, 0], pull)
@@ -108,7 +103,7 @@ def _at_ends(points: Tensor, edges: Tensor, pull: Tensor, factor: Tensor | None 
 def _incidence(points: Tensor, edges: Tensor) -> Tensor:
     """Return a row for each edge, 1 at its first end and -1 at the second; zero if they are one point."""
     clouds, n, _ = points.shape
-    signs = points.new_tensor([1.0, -1.0]).expand(edges.shape)
+    signs = torch.linspace(1, -1, 2, dtype=points.dtype, device=points.device).expand(edges.shape)
     return points.new_zeros(clouds, edges.shape[1], n).scatter_add_(2, edges, signs)
 
 

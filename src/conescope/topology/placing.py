@@ -15,12 +15,17 @@ SINGLE = 2.0**-24  # the unit roundoff of float32
 VANISHED = 1e-37  # more than a float32 product or square loses where it is too small for the type
 
 
-def placed(clouds: Clouds, present: Bool[Tensor, "*batch n"] | None = None) -> Float[Tensor, "*batch n d"]:
+def placed(
+    clouds: Clouds,
+    present: Bool[Tensor, "*batch n"] | None = None,
+    into: Float[Tensor, "*batch n d"] | None = None,
+) -> Float[Tensor, "*batch n d"]:
     """Return the points of each cloud less the first of them, in float64, detached; absent points are zero.
 
     Differences of float32 numbers of about one size are exact in float64, so distances that are equal stay
     equal. float64 points come in another unit, a power of two, in which no square leaves the range, and less
-    about their mean, taken with few digits.
+    about their mean, taken with few digits. They are written `into` memory that may be used again, if it is
+    given.
     """
     clouds = clouds.detach()
     if clouds.shape[-2] == 0:
@@ -31,7 +36,8 @@ def placed(clouds: Clouds, present: Bool[Tensor, "*batch n"] | None = None) -> F
         at = present.int().argmax(dim=-1)[..., None, None]
         first = clouds.gather(-2, at.expand(*clouds.shape[:-2], 1, clouds.shape[-1]))
     # a difference of two number types would make a copy of the points besides the result
-    rows = clouds - first if clouds.dtype == torch.float64 else clouds.double().sub_(first)
+    into = torch.empty_like(clouds, dtype=torch.float64) if into is None else into
+    rows = into.copy_(clouds).sub_(first)
     if present is not None:
         rows = rows.masked_fill_(~present[..., None], 0)
     if clouds.dtype == torch.float64:

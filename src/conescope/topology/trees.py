@@ -5,13 +5,14 @@
     one cloud, some 1000  one matrix that shrinks as components merge (`dense`)
     one larger cloud      one look at every pair, in blocks (`light`)
 
-Contents are not checked here.
+`padded_edges` does not check contents.
 """
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from conescope._check import check_finite
 from conescope._copies import distinct_rows
 from conescope._types import Edges, Points
 from conescope.topology.dense import dense_tree
@@ -20,6 +21,7 @@ from conescope.topology.light import Progress, light_tree
 from conescope.topology.placing import placed
 from conescope.topology.spanning import minimum_spanning_edges
 
+TOGETHER = 1 << 18  # coordinates that are multiplied at a time on a CPU: as float64 they stay in its cache
 ALONE = 48  # points from which on a cloud of a batch is better off alone
 LARGE = 6144  # points from which on its matrix is not held
 
@@ -31,13 +33,18 @@ def spanning_edges(
     """Return the edges u < v of the minimum spanning tree of one cloud, ascending by pair.
 
     If it need not be exact, the tree of a large cloud is made of short edges, but not of the shortest.
+
+    Raises:
+        ValueError: if a point is not finite.
     """
     with torch.autocast(points.device.type, enabled=False):
+        if len(points) >= LARGE or not points.is_cpu:
+            check_finite(points)  # `dense_tree` does it by itself
         firsts, copies = _copies(points) if len(points) >= LARGE else (None, None)
         if firsts is None or copies is None:
             edges = _dense(points)
             if edges is not None:
-                return _ascending(edges)
+                return edges
             firsts, copies = _copies(points)
         distinct = points[firsts] if len(copies) else points
         if len(distinct) >= LARGE:
@@ -87,13 +94,32 @@ def padded_edges(
     waits = clouds.is_cpu and not torch.compiler.is_compiling()
     if present is not None and waits and bool(present.all()):
         present = None  # clouds of one size: nothing to blank out
-    rows = placed(clouds, present)
-    products = torch.bmm(rows, rows.mT)
-    squares = products.diagonal(dim1=1, dim2=2)
-    distances = squares[:, None, :] + squares[:, :, None] - 2 * products
+    distances = _products(clouds, present)
+    squares = distances.diagonal(dim1=1, dim2=2).clone()
+    distances.mul_(-2).add_(squares[:, None, :]).add_(squares[:, :, None])
     distances = torch.maximum(distances, distances.mT).clamp_(min=0)  # to the bit, a product is not symmetric
     if present is not None:
         distances.masked_fill_(~(present[:, :, None] & present[:, None, :]), torch.inf)
     numbers = minimum_spanning_edges(distances)
     numbers = numbers.masked_fill(numbers == n * n, 0)
     return torch.stack([numbers // max(n, 1), numbers % max(n, 1)], dim=-1)
+
+
+def _products(
+    clouds: Float[Tensor, "clouds n d"], present: Bool[Tensor, "clouds n"] | None
+) -> Float[Tensor, "clouds n n"]:
+    """Return the float64 products of the points of each cloud, which are placed near the origin."""
+    count, n, d = clouds.shape
+    waits = clouds.is_cpu and not torch.compiler.is_compiling()
+    if not waits:
+        rows = placed(clouds, present)
+        return torch.bmm(rows, rows.mT)
+    height = max(TOGETHER // max(n * d, 1), 1)
+    products = torch.empty(count, n, n, dtype=torch.float64)
+    held = torch.empty(min(height, count), n, d, dtype=torch.float64)
+    for start in range(0, count, height):
+        part = slice(start, min(start + height, count))
+        of = None if present is None else present[part]
+        rows = placed(clouds[part], of, held[: part.stop - start])
+        torch.bmm(rows, rows.mT, out=products[part])
+    return products
