@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from conescope.topology import dense
-from conescope.topology.dense import bounds, dense_tree, rough_tree
+from conescope.topology.dense import bounds, dense_tree, rough_tree, squared_norms
 from conescope.topology.lengths import edge_lengths
 from conescope.topology.placing import centered_single, ordinary
 from conescope.topology.rips import h0_lengths
@@ -108,7 +108,7 @@ def test_near_ties_that_products_cannot_tell_apart(points, dtype, all_measured):
     points = torch.from_numpy(points).to(dtype)
     rows = centered_single(points)
     squares = (points[:, None].double() - points[None].double()).square().sum(dim=2)
-    off = (bounds(rows)[0].double() - squares).abs()
+    off = (bounds(rows, squared_norms(rows))[0].double() - squares).abs()
     assert (off > squares)[~torch.eye(len(points), dtype=torch.bool)].any()
     check(points, dense_tree(points))
 
@@ -171,7 +171,8 @@ def exact_squares(points):
 
 def check_bounds(points):
     """lower <= |x - y|^2 <= lower + width + width, in fractions, and the last sum as float32 adds it."""
-    lower, width = bounds(centered_single(points))
+    rows = centered_single(points)
+    lower, width = bounds(rows, squared_norms(rows))
     upper = lower + width[:, None] + width
     exact = exact_squares(ordinary(points))
     for i in range(len(points)):
@@ -244,7 +245,7 @@ def test_any_bounds_that_hold_give_the_exact_tree(kind, n, looseness, seed):
     room = width[:, None] + width
     lower = squares - room * (0.01 + 0.98 * rng.integers(0, 2, (n, n)))
 
-    def given_bounds(rows):
+    def given_bounds(rows, squares):
         return torch.from_numpy(lower).float(), torch.from_numpy(width).float()
 
     with pytest.MonkeyPatch.context() as patch:
@@ -289,6 +290,6 @@ def test_rough_trees_connect_where_choices_go_around(n, values, seed):
     """Lower bounds that are neither true nor symmetric, with many ties: circles of every length."""
     lower = torch.from_numpy(np.random.default_rng(seed).integers(0, values, (n, n))).float()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dense, "bounds", lambda rows: (lower.clone(), torch.zeros(n)))
+        patch.setattr(dense, "bounds", lambda rows, squares: (lower.clone(), torch.zeros(n)))
         edges = rough_tree(torch.zeros(n, 1))
     assert connected(edges, n)

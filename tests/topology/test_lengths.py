@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch.autograd import gradcheck, gradgradcheck
 from torch.testing import assert_close
 
-from conescope.topology.lengths import edge_lengths
+from conescope.topology import lengths as module
+from conescope.topology.lengths import ascending_lengths, edge_lengths, edge_lengths_of_clouds
 
 
 def cloud(n, d, seed=0, dtype=torch.float64):
@@ -159,3 +160,102 @@ def test_rows_that_do_not_lie_beside_each_other():
     points = cloud(20, 10)
     edges = pairs(10, 15)
     assert torch.equal(edge_lengths(points[::2, ::2], edges), edge_lengths(points[::2, ::2].clone(), edges))
+
+
+# ---- several clouds at once: products with a matrix of signs do what rows one by one do
+
+
+def clouds_and_edges(count, n, d, dtype, seed=0):
+    clouds = cloud(count * n, d, seed, dtype).reshape(count, n, d)
+    edges = torch.stack([pairs(n, n + 2, seed + k) for k in range(count)])
+    edges[0, -1] = 0  # from a point to itself, as padding is
+    return clouds, edges
+
+
+def one_by_one(clouds, edges):
+    return torch.stack([edge_lengths(*each) for each in zip(clouds, edges, strict=True)])
+
+
+@pytest.mark.parametrize("n", [2, 16, 60])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_clouds_at_once_and_one_by_one(n, dtype):
+    clouds, edges = clouds_and_edges(5, n, 33, dtype)
+    weights = cloud(5, n + 2, 9, dtype)
+    found, expected = (clouds.clone().requires_grad_() for _ in range(2))
+    lengths = edge_lengths_of_clouds(found, edges)
+    assert torch.equal(lengths, one_by_one(expected, edges))  # no number is rounded more often
+    (lengths * weights).sum().backward()
+    (one_by_one(expected, edges) * weights).sum().backward()
+    assert found.grad.dtype == dtype
+    assert_close(found.grad, expected.grad, rtol=1e-2 if dtype == torch.bfloat16 else 1e-5, atol=1e-6)
+
+
+def test_gradients_of_clouds_are_the_numerical_ones():
+    clouds, edges = clouds_and_edges(2, 5, 3, torch.float64)
+    apart = edges[..., 0] != edges[..., 1]
+    clouds.requires_grad_()
+    assert gradcheck(lambda x: edge_lengths_of_clouds(x, edges)[apart], clouds)
+    assert gradgradcheck(lambda x: edge_lengths_of_clouds(x, edges)[apart], clouds)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-19, 1e19, 1e30])
+def test_clouds_in_every_unit(scale):
+    clouds, edges = clouds_and_edges(3, 8, 4, torch.float32)
+    ours, theirs = ((clouds * scale).requires_grad_() for _ in range(2))
+    lengths = edge_lengths_of_clouds(ours, edges)
+    assert_close(lengths / scale, edge_lengths_of_clouds(clouds, edges), rtol=1e-5, atol=0)
+    lengths.sum().backward()
+    one_by_one(theirs, edges).sum().backward()
+    assert_close(ours.grad, theirs.grad, rtol=1e-5, atol=1e-6)
+
+
+def test_autocast_rounds_nothing():
+    clouds, edges = clouds_and_edges(3, 8, 40, torch.float32)
+    expected, ours = clouds.clone().requires_grad_(), clouds.clone().requires_grad_()
+    one_by_one(expected, edges).sum().backward()
+    with torch.autocast("cpu", torch.bfloat16):
+        lengths = edge_lengths_of_clouds(ours, edges)
+        lengths.sum().backward()
+    assert torch.equal(lengths, one_by_one(clouds, edges))
+    assert_close(ours.grad, expected.grad, rtol=1e-6, atol=1e-6)
+
+
+def test_where_torch_may_round_factors_rows_are_taken_one_by_one(monkeypatch):
+    clouds, edges = clouds_and_edges(3, 8, 40, torch.float32)
+    monkeypatch.setattr(module, "product_roundoff", lambda device: 2.0**-8)
+    monkeypatch.setattr(module, "_incidence", None)  # not called
+    assert torch.equal(edge_lengths_of_clouds(clouds, edges), one_by_one(clouds, edges))
+
+
+# ---- by length
+
+
+@pytest.mark.parametrize("n", [9, 60])
+def test_ascending_lengths_and_their_gradients(n):
+    clouds, edges = clouds_and_edges(3, n, 4, torch.float64)
+    weights = cloud(3, n + 2, 5)
+    ours, theirs = clouds.clone().requires_grad_(), clouds.clone().requires_grad_()
+    found, lengths = ascending_lengths(ours, edges)
+    unordered = one_by_one(theirs, edges)
+    expected, order = unordered.sort(dim=1, stable=True)
+    assert torch.equal(lengths, expected)
+    assert torch.equal(found, edges.gather(1, order[..., None].expand_as(edges)))
+    (lengths * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert_close(ours.grad, theirs.grad, rtol=1e-12, atol=1e-13)
+    for one, its_edges in zip(clouds, edges, strict=True):
+        alone = ascending_lengths(one, its_edges)[1]
+        assert torch.equal(alone, edge_lengths(one, its_edges).sort().values)
+
+
+def test_ascending_lengths_have_a_gradient_of_their_gradient():
+    points = cloud(6, 3).requires_grad_()
+    edges = pairs(6, 9, seed=1)
+    assert gradcheck(lambda x: ascending_lengths(x, edges)[1], points)
+    assert gradgradcheck(lambda x: ascending_lengths(x, edges)[1], points)
+
+
+def test_equal_lengths_keep_their_order():
+    points = torch.tensor([[0.0], [2.0], [1.0], [3.0]])
+    edges = torch.tensor([[0, 1], [2, 3], [0, 2], [1, 3]])
+    assert ascending_lengths(points, edges)[0].tolist() == [[0, 2], [1, 3], [0, 1], [2, 3]]

@@ -424,6 +424,19 @@ def test_the_same_on_an_accelerator(kind):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("shape", [(7, 5, 3), (2, 60, 3), (3, 1, 3), (1, 2, 1)])
+def test_a_batch_names_the_row_through_all_clouds(value, shape):
+    """Small clouds are checked by their lengths alone, wherever these are all apart."""
+    points = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    points[-1, -1, 0] = value
+    rows = shape[0] * shape[1]
+    with pytest.raises(
+        ValueError, match=rf"1 of {rows} rows hold NaN or infinity, the first in row {rows - 1};"
+    ):
+        h0_lengths(points)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("function", [h0_edges, h0_lengths, h0_barcode])
 def test_a_row_that_is_not_finite_is_named(function, value):
     points = cloud("gaussian", 9, 3)

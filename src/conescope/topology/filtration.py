@@ -10,7 +10,7 @@ from torch import Tensor
 
 from conescope._check import check_finite, check_labels, check_points
 from conescope._types import Edges, Labels, Lengths, Points
-from conescope.topology.lengths import edge_lengths, edge_lengths_of_clouds
+from conescope.topology.lengths import ascending_lengths, edge_lengths
 from conescope.topology.light import Progress
 from conescope.topology.spanning import minimum_spanning_edges
 from conescope.topology.trees import ALONE, padded_edges, spanning_edges
@@ -42,16 +42,16 @@ def tree(points: Tensor, metric: Metric, exact: bool, progress: Progress | None)
         check_finite(points)  # else `spanning_edges` does, or the lengths tell
     dtype, points = points.dtype, _on_sphere(points) if metric == "cosine" else points
     if points.ndim == 2:
-        edges = spanning_edges(points, exact=exact, progress=progress)
-        return _ascending(edges, edge_lengths(points, edges), metric, len(points), dtype)
+        edges, lengths = ascending_lengths(points, spanning_edges(points, exact=exact, progress=progress))
+        return _by_metric(edges, lengths, metric, len(points), dtype)
     if small or len(points) == 0:
         edges = padded_edges(points)
     else:
         edges = torch.stack([spanning_edges(cloud, exact=exact, progress=progress) for cloud in points])
-    lengths = edge_lengths_of_clouds(points, edges)
+    edges, lengths = ascending_lengths(points, edges)
     if small and not _all_apart(lengths):
         check_finite(points)
-    return _ascending(edges, lengths, metric, points.shape[1], dtype)
+    return _by_metric(edges, lengths, metric, points.shape[1], dtype)
 
 
 def grouped_trees(
@@ -176,14 +176,16 @@ def _on_sphere(points: Tensor) -> Tensor:
 
 
 def _ascending(edges: Edges, lengths: Lengths, metric: Metric, n: int, dtype: torch.dtype) -> Tree:
-    """Return edges that ascend by pair ascending by length, and lengths by the metric.
-
-    1 - cosine is half a squared chord.
-    """
+    """Return edges that ascend by pair ascending by length."""
     order = lengths.detach().argsort(dim=-1, stable=True)
-    lengths = lengths.gather(-1, order)
+    edges = edges.gather(-2, order[..., None].expand_as(edges))
+    return _by_metric(edges, lengths.gather(-1, order), metric, n, dtype)
+
+
+def _by_metric(edges: Edges, lengths: Lengths, metric: Metric, n: int, dtype: torch.dtype) -> Tree:
+    """Return a tree with lengths by the metric: 1 - cosine is half a squared chord."""
     lengths = lengths.square() / 2 if metric == "cosine" else lengths
-    return Tree(edges.gather(-2, order[..., None].expand_as(edges)), lengths.to(dtype), n)
+    return Tree(edges, lengths.to(dtype), n)
 
 
 def _all_apart(lengths: Lengths) -> bool:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from conescope._types import Points
+from conescope._types import Clouds, Edges, Lengths, Points
 from conescope.topology.placing import ORDINARY, SINGLE, product_roundoff
 
 SMALL = 48  # points of a cloud up to which products with a matrix of signs are cheaper than rows one by one
@@ -25,8 +25,7 @@ def edge_lengths(points: Points, edges: Int64[Tensor, "edges 2"]) -> Float[Tenso
     tensor([5.])
     """
     wide = points if points.dtype == torch.float64 else points.float()
-    lengths: Float[Tensor, " edges"] = _EdgeLengths.apply(wide, edges)  # type: ignore[no-untyped-call]
-    return lengths
+    return _lengths(wide, edges)
 
 
 def edge_lengths_of_clouds(
@@ -38,20 +37,51 @@ def edge_lengths_of_clouds(
     is rounded more often, and the points are read and written once. Numbers that are not finite spread
     through their cloud.
     """
-    count, n, d = clouds.shape
     wide = clouds if clouds.dtype == torch.float64 else clouds.float()
-    if n <= SMALL and (wide.dtype == torch.float64 or product_roundoff(wide.device) == SINGLE):
-        lengths: Tensor = _EdgeLengths.apply(wide, edges)  # type: ignore[no-untyped-call]
-        return lengths
+    if _signs_are_cheaper(wide):
+        return _lengths(wide, edges)
+    return edge_lengths(*_as_one_cloud(wide, edges)).reshape(edges.shape[:2])
+
+
+def ascending_lengths(points: Clouds, edges: Edges) -> tuple[Edges, Lengths]:
+    """Return the edges of a cloud, or of each of several, by ascending length, equal ones as they come.
+
+    And their lengths, which are those of `edge_lengths`.
+    """
+    wide = points if points.dtype == torch.float64 else points.float()
+    if wide.ndim == 2 or _signs_are_cheaper(wide):
+        lengths, order = _EdgeLengths.apply(wide, edges, True)  # type: ignore[no-untyped-call]
+    else:
+        lengths = edge_lengths(*_as_one_cloud(wide, edges)).reshape(edges.shape[:-1])
+        order = lengths.detach().argsort(dim=-1, stable=True)
+        lengths = lengths.gather(-1, order)
+    return edges.gather(-2, order[..., None].expand_as(edges)), lengths
+
+
+def _lengths(points: Tensor, edges: Tensor) -> Tensor:
+    lengths: Tensor = _EdgeLengths.apply(points, edges, False)[0]  # type: ignore[no-untyped-call]
+    return lengths
+
+
+def _signs_are_cheaper(clouds: Tensor) -> bool:
+    exact = clouds.dtype == torch.float64 or product_roundoff(clouds.device) == SINGLE
+    return exact and clouds.shape[1] <= SMALL
+
+
+def _as_one_cloud(clouds: Tensor, edges: Tensor) -> tuple[Tensor, Tensor]:
+    count, n, d = clouds.shape
     rows = edges + n * torch.arange(count, device=clouds.device)[:, None, None]
-    return edge_lengths(wide.reshape(count * n, d), rows.reshape(-1, 2)).reshape(edges.shape[:2])
+    return clouds.reshape(count * n, d), rows.reshape(-1, 2)
 
 
 class _EdgeLengths(torch.autograd.Function):
-    """Differences of end points and their norms; backward adds pulls to the end points."""
+    """Differences of end points and their norms, and the order of these, if it is wanted.
+
+    Backward adds pulls to the end points.
+    """
 
     @staticmethod
-    def forward(ctx: Any, points: Tensor, edges: Tensor) -> Tensor:
+    def forward(ctx: Any, points: Tensor, edges: Tensor, ascending: bool) -> tuple[Tensor, Tensor | None]:
         # a setup_context would cost as much as the arithmetic of 64 points
         incidence = _incidence(points, edges) if points.ndim == 3 else None
         differences = _differences(points, edges, incidence)
@@ -60,19 +90,25 @@ class _EdgeLengths(torch.autograd.Function):
         if not ctx.ordinary:
             unit = _unit(differences)  # squares of very small or large lengths leave the range
             lengths = torch.linalg.vector_norm(differences / unit, dim=-1).mul_(unit)
-        ctx.save_for_backward(points, edges, incidence, lengths, differences)
-        return lengths
+        found, order = lengths.sort(dim=-1, stable=True) if ascending else (lengths, None)
+        ctx.save_for_backward(points, edges, incidence, lengths, differences, order)
+        ctx.set_materialize_grads(False)
+        return found, order
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        points, edges, incidence, lengths, differences = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, None, None]:
+        if grad is None:
+            return None, None, None
+        points, edges, incidence, lengths, differences, order = ctx.saved_tensors
+        if order is not None:
+            grad = grad.gather(-1, order.argsort(dim=-1))
         if torch.is_grad_enabled():  # a gradient of this gradient is wanted: it starts at the points
             of = edge_lengths if points.ndim == 2 else edge_lengths_of_clouds
             differences, lengths = _differences(points, edges, incidence), of(points, edges)
-            return _at_ends(points, edges, incidence, _pull(differences, lengths, grad)), None
+            return _at_ends(points, edges, incidence, _pull(differences, lengths, grad)), None, None
         if ctx.ordinary:  # and none is zero
-            return _at_ends(points, edges, incidence, differences, grad / lengths), None
-        return _at_ends(points, edges, incidence, _pull(differences, lengths, grad)), None
+            return _at_ends(points, edges, incidence, differences, grad / lengths), None, None
+        return _at_ends(points, edges, incidence, _pull(differences, lengths, grad)), None, None
 
 
 def _pull(differences: Tensor, lengths: Tensor, grad: Tensor) -> Tensor:
