@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from conescope._check import check_labels, check_points, surely_finite
 from conescope._types import Labels, Points, Scalar
 from conescope.topology.entropy import entropy_of_shares
-from conescope.topology.lengths import edge_lengths
+from conescope.topology.lengths import SMALL, edge_lengths, edge_lengths_of_clouds
 from conescope.topology.selection import Rule, check_rule, features
 from conescope.topology.trees import padded_edges
 
@@ -127,8 +127,12 @@ def _bars(
 ) -> Float[Tensor, "classes bars"]:
     """Return the lengths of the bars of each class, 0 for those it lacks."""
     count, largest = members.shape
-    clouds = points.detach().index_select(0, members.flatten()).reshape(count, largest, points.shape[1])
+    small = largest <= SMALL
+    of = points if small else points.detach()
+    clouds = of.index_select(0, members.flatten()).reshape(count, largest, points.shape[1])
     edges = padded_edges(clouds, present)
+    if small:
+        return edge_lengths_of_clouds(clouds, edges)
     rows = members.gather(1, edges.flatten(1)).reshape(-1, 2)
     return edge_lengths(points, rows).reshape(edges.shape[:2])
 
