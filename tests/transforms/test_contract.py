@@ -157,6 +157,39 @@ def test_one_point_is_not_enough_for_directions_but_may_begin_a_stream():
         Centering().fit_blocks([])
 
 
+def test_a_stream_may_begin_with_fewer_points_than_directions_that_are_kept():
+    points = cloud()
+    fix = Whitening(n_components=4)
+    for rows in (points[:3], points[3:4]):
+        with pytest.raises(NotFittedError):
+            fix.partial_fit(rows).transform(points)
+    fix.partial_fit(points[4:])
+    expected = Whitening(n_components=4).fit_transform(points)
+    np.testing.assert_allclose(fix.transform(points), expected, rtol=1e-7, atol=1e-9)
+    with pytest.raises(ValueError, match="n_components must be None or a whole number from 1 to 6"):
+        Whitening(n_components=7).partial_fit(points)
+
+
+@pytest.mark.parametrize("fix", FIXES, ids=str)
+@pytest.mark.parametrize("spoil", ["shape", "number", "type", "dimensions"])
+def test_a_file_whose_arrays_do_not_fit_together_is_refused(fix, spoil, tmp_path):
+    path = tmp_path / "a.safetensors"
+    copy(fix).fit(cloud()).save(path)
+    stored = read(path)
+    arrays, facts = dict(stored.arrays), dict(stored.facts)
+    if spoil == "shape":
+        arrays = {name: array.reshape(-1)[:1] for name, array in arrays.items()}
+    elif spoil == "number":
+        arrays = {name: array * np.nan for name, array in arrays.items()}
+    elif spoil == "type":
+        arrays = {name: array.astype(bool) for name, array in arrays.items()}
+    else:
+        facts["n_features_in"] = "six"
+    write(path, stored._replace(arrays=arrays, facts=facts))
+    with pytest.raises(ValueError, match=r"a\.safetensors must hold the arrays of .*; fit and save it"):
+        load_fix(path)
+
+
 def test_kinds_are_named_as_their_classes():
     for name, kind in KINDS.items():
         assert "".join(word.capitalize() for word in name.split("-")) == kind.__name__

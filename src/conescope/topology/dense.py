@@ -64,7 +64,8 @@ def _centered(points: Points) -> tuple[Float[Tensor, "n d"], Float[Tensor, " n"]
 
 def squared_norms(rows: Float[Tensor, "n d"]) -> Float[Tensor, " n"]:
     """Return the squared norm of each row."""
-    return torch.linalg.vector_norm(rows, dim=1).square()
+    squares: Tensor = torch.linalg.vector_norm(rows, dim=1).square()
+    return squares
 
 
 def rough_tree(rows: Float[Tensor, "n d"]) -> Int64[Tensor, "edges 2"]:

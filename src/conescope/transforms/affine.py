@@ -45,7 +45,8 @@ class AffineFix(Fix):
             raise ValueError("a fix from a file keeps no moments to go on from; fit a new one to all points")
         rows = self._checked(X, reset=seen is None)
         found = moments(_tensor(rows), order=self.order)
-        return self.fit_moments(found if seen is None else merge(seen, found))
+        found = found if seen is None else merge(seen, found)
+        return self._keep(found) if self._waits(found) else self.fit_moments(found)
 
     def fit_blocks(self: Self, blocks: Iterable[Any]) -> Self:
         """Fit to points that come in blocks, each of shape (n, d), in memory that does not grow.
@@ -65,12 +66,20 @@ class AffineFix(Fix):
 
     def fit_moments(self: Self, found: Moments) -> Self:
         """Fit to points of which these are the moments, as `conescope.scale` takes and merges them."""
-        self.moments_ = found
-        self.n_samples_seen_ = found.n
-        self.n_features_in_ = found.d
+        self._keep(found)
         if found.n >= self.least:
             self._solve(found)
         return self
+
+    def _keep(self: Self, found: Moments) -> Self:
+        self.moments_ = found
+        self.n_samples_seen_ = found.n
+        self.n_features_in_ = found.d
+        return self
+
+    def _waits(self, found: Moments) -> bool:
+        """Return whether these points are too few for the settings, and more of them may do."""
+        return False
 
     def _solve(self, found: Moments) -> None:
         """Set the arrays of the map."""

@@ -10,6 +10,7 @@ Reference: Mu and Viswanath (2018), arXiv:1702.01417. Where the projection of th
 subtracted instead, all points are moved by one constant vector.
 """
 
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -41,7 +42,7 @@ class AllButTheTop(OneToOneFeatureMixin, AffineFix):  # type: ignore[misc]
     """
 
     kind_name = "all-but-the-top"
-    arrays = ("mean_", "components_")
+    arrays = MappingProxyType({"mean_": "d", "components_": "k d"})
 
     def __init__(self, n_components: int | Literal["auto"] = "auto") -> None:
         self.n_components = n_components

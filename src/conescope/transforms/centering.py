@@ -6,6 +6,7 @@ The mean is what makes a narrow cone of directions. Distances stay as they are; 
 the order of neighbors by cosine. It is the smallest fix, and often all that is needed.
 """
 
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -32,7 +33,7 @@ class Centering(OneToOneFeatureMixin, AffineFix):  # type: ignore[misc]
     """
 
     kind_name = "centering"
-    arrays = ("mean_",)
+    arrays = MappingProxyType({"mean_": "d"})
     order: ClassVar[Literal[1, 2]] = 1
     least = 1
 

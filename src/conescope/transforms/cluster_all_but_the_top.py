@@ -8,6 +8,7 @@ which clusters are an artifact (such as frequency), not for retrieval across top
 Reference: Rajaee and Pilehvar (2021), arXiv:2106.01183: 27 clusters and 12 directions for BERT.
 """
 
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -47,7 +48,9 @@ class ClusterAllButTheTop(OneToOneFeatureMixin, Fix):  # type: ignore[misc]
     """
 
     kind_name = "cluster-all-but-the-top"
-    arrays = ("cluster_centers_", "means_", "components_", "removed_")
+    arrays = MappingProxyType(
+        {"cluster_centers_": "c d", "means_": "c d", "components_": "c k d", "removed_": "c"}
+    )
 
     def __init__(self, n_clusters: int = 27, n_components: int = 12, random_state: Any = None) -> None:
         self.n_clusters = n_clusters
@@ -94,7 +97,7 @@ class ClusterAllButTheTop(OneToOneFeatureMixin, Fix):  # type: ignore[misc]
         return self
 
     def _map(self, rows: Points) -> Mapped:
-        return mapped(rows, *(torch.from_numpy(getattr(self, name)) for name in self.arrays[:3]))
+        return mapped(rows, *(torch.from_numpy(getattr(self, name)) for name in list(self.arrays)[:3]))
 
     def as_sentence_transformers_module(self) -> Any:
         """Return the fix as a module that stands behind the pooling of a model of sentence-transformers.

@@ -17,12 +17,12 @@ class ClusterFixModule(torch.nn.Module):
     def __init__(self, fix: ClusterAllButTheTop) -> None:
         super().__init__()
         self.fix = fix
-        for name in fix.arrays[:3]:
+        for name in list(fix.arrays)[:3]:
             self.register_buffer(name, torch.from_numpy(getattr(fix, name)).float(), persistent=False)
 
     def forward(self, features: dict[str, Tensor | Any], **kwargs: Any) -> dict[str, Tensor | Any]:
         rows = features["sentence_embedding"]
-        arrays = [getattr(self, name).float() for name in self.fix.arrays[:3]]
+        arrays = [getattr(self, name).float() for name in list(self.fix.arrays)[:3]]
         return {**features, "sentence_embedding": mapped(rows.float(), *arrays).to(rows.dtype)}
 
     def get_sentence_embedding_dimension(self) -> int:

@@ -1,6 +1,6 @@
 """What all fixes share: checks at the door, types in and out, files, and export to sentence-transformers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -23,7 +23,7 @@ class Fix(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """A map of points that is fitted on points; abstract. float32 in is float32 out, computed in float64."""
 
     kind_name: ClassVar[str]  # in files and on the command line
-    arrays: ClassVar[tuple[str, ...]]  # attributes that make up the fitted map
+    arrays: ClassVar[Mapping[str, str]]  # attributes that make up the fitted map, and their axes
 
     def transform(self, X: Any) -> NDArray[Any]:
         """Return the mapped points, float32 for float32 and else float64.
@@ -98,17 +98,38 @@ class Fix(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _restored(cls: type[Self], stored: Stored, path: Where) -> Self:
         try:
             fix = cls(**stored.settings)
-            for name in cls.arrays:
-                setattr(fix, name, stored.arrays[name])
+            for name, axes in cls.arrays.items():
+                array = stored.arrays[name]
+                setattr(fix, name, array if axes or array.size != 1 else array.reshape(())[()])  # a number
             fix.n_features_in_ = stored.facts["n_features_in"]
             fix.n_samples_seen_ = stored.facts["n_samples_seen"]
         except (KeyError, TypeError) as problem:  # an array or a number that is missing, an unknown setting
             raise ValueError(
                 f"{path} must hold all of a {cls.kind_name}, and does not ({problem}); fit and save it again"
             ) from problem
+        fix._check_restored(path)
         if "feature_names_in" in stored.facts:
             fix.feature_names_in_ = np.asarray(stored.facts["feature_names_in"], dtype=object)
         return fix
+
+    def _check_restored(self, path: Where) -> None:
+        """Refuse a file whose arrays do not fit together: they need not come from `save`."""
+        sizes: dict[str, Any] = {"d": self.n_features_in_}
+        for name, text in self.arrays.items():
+            array, axes = np.asarray(getattr(self, name)), text.split()
+            if len(axes) == array.ndim:
+                for axis, size in zip(axes, array.shape, strict=True):
+                    sizes.setdefault(axis, size)
+            if array.shape != tuple(sizes.get(axis) for axis in axes):
+                problem = f"{name} has the shape {array.shape}"
+            elif array.dtype not in (np.float64, np.int64) or not np.isfinite(array).all():
+                problem = f"{name} must be finite numbers of 64 bits"
+            else:
+                continue
+            raise ValueError(
+                f"{path} must hold the arrays of a {self.kind_name} of {self.n_features_in_} dimensions, and "
+                f"does not ({problem}); fit and save it again"
+            )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

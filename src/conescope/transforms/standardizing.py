@@ -8,6 +8,7 @@ the outcome depends on the axes. A coordinate that does not vary has s_j = 1, an
 Reference: Timkey and van Schijndel (2021), arXiv:2109.04404.
 """
 
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -37,7 +38,7 @@ class Standardizing(OneToOneFeatureMixin, AffineFix):  # type: ignore[misc]
     """
 
     kind_name = "standardizing"
-    arrays = ("mean_", "scale_")
+    arrays = MappingProxyType({"mean_": "d", "scale_": "d"})
     least = 1
 
     def inverse_transform(self, X: Any) -> NDArray[Any]:

@@ -14,6 +14,7 @@ sentence embeddings); Chen, Wiesel, Eldar and Hero (2010), arXiv:0907.4698 (shri
 """
 
 import math
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -34,7 +35,8 @@ class Whitening(ClassNamePrefixFeaturesOutMixin, AffineFix):  # type: ignore[mis
     Args:
         kind: "pca" for coordinates along the directions, strongest first; "zca" for those of the points.
         n_components: how many of the strongest directions are kept; None keeps all that are not dropped.
-            "zca" then still returns d coordinates, of that rank.
+            "zca" then still returns d coordinates, of that rank. `partial_fit` waits for more
+            points than that.
         shrinkage: s, from 0 to 1, or "oas": the best one for Gaussian points, from n and the variances.
         softness: p, from 0 (turned only) to 1 (whitened).
         tolerance: directions with a (shrunk) variance of at most this share of the largest are dropped: what
@@ -54,7 +56,7 @@ class Whitening(ClassNamePrefixFeaturesOutMixin, AffineFix):  # type: ignore[mis
     """
 
     kind_name = "whitening"
-    arrays = ("mean_", "components_", "scales_", "shrinkage_")
+    arrays = MappingProxyType({"mean_": "d", "components_": "k d", "scales_": "k", "shrinkage_": ""})
 
     def __init__(
         self,
@@ -100,6 +102,10 @@ class Whitening(ClassNamePrefixFeaturesOutMixin, AffineFix):  # type: ignore[mis
     def _n_features_out(self) -> int:
         kept: tuple[int, int] = self.components_.shape
         return kept[0] if self.kind == "pca" else kept[1]
+
+    def _waits(self, found: Moments) -> bool:
+        count = self.n_components  # n points vary in n - 1 directions at most
+        return isinstance(count, int | np.integer) and found.n <= count <= found.d
 
     def _solve(self, found: Moments) -> None:
         assert found.scatter is not None  # since the order is 2
