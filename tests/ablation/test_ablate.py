@@ -6,7 +6,7 @@ import logging
 import sys
 
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from conescope.ablation import Plan, ablate, parse_arm
 from conescope.ablation.calibration import expected_calibration_error, negative_log_likelihood
@@ -182,6 +182,26 @@ def test_a_folder_is_of_one_kind_of_device(model, tmp_path):
     with pytest.raises(ValueError, match="device = cuda, now it is cpu"):
         ablate(plan(model, ("none",)), tmp_path)
     assert not list((tmp_path / "runs").iterdir())
+
+
+def test_a_folder_is_of_the_weights_that_its_runs_began_with(tmp_path):
+    model = str(models.save_bert(tmp_path / "bert"))
+    ablate(plan(model, ("none",), epochs=1.0), tmp_path / "out")
+    (weights,) = (tmp_path / "bert").glob("*.safetensors")
+    tensors = load_file(weights)
+    before = weights.read_bytes()
+    save_file({name: tensor + 1e-3 for name, tensor in tensors.items()}, weights, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="weights_sha256 = "):
+        ablate(plan(model, ("none",), epochs=1.0), tmp_path / "out")
+    weights.write_bytes(before)
+    ablate(plan(model, ("none",), epochs=1.0), tmp_path / "out")
+
+
+def test_no_weight_is_chosen_for_low_anisotropy_of_an_arm_that_raises_it(model):
+    with pytest.raises(ValueError, match="which iso-score:sign=anisotropic raises; give it a weight"):
+        plan(model, ("iso-score:sign=anisotropic",), weights="auto")
+    plan(model, ("iso-score:sign=anisotropic,weight=0.1",), weights="auto")
+    plan(model, ("iso-score:sign=anisotropic",), weights="given")
 
 
 def test_a_call_that_trained_nothing_does_not_claim_the_folder(model, tmp_path):

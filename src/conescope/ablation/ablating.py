@@ -1,7 +1,7 @@
 """Train every arm with every seed under the same conditions, and compare each with plain training.
 
 The folder of an ablation holds `settings.json` (what all its runs have in common), `device.json` (the kind of
-device and the precision that they were made with), `selection/` (one file for each weight that was tried),
+device and the precision that they were made with), `weights.json` (a hash of the weights they began with), `selection/` (one file for each weight that was tried),
 `runs/` (a folder for each arm and seed, named after all that determines its numbers), and `ablation.json`,
 which is written anew after every finished run and holds all that are finished by then. Runs that are there
 are not repeated, and one that was stopped goes on from its last checkpoint, so the same call resumes, and a
@@ -27,7 +27,7 @@ from conescope.ablation.running import Prepared, Progress, Record, place_of, rea
 from conescope.ablation.statistics import front, paired_differences, plain_arm, verdict
 from conescope.ablation.weight_selection import Trial, plain_trials, select_weights
 from conescope.results.ablation import Ablation, AblationArm, Choice, Tried
-from conescope.training.experiment import claim_settings
+from conescope.training.experiment import claim_settings, weights_hash
 from conescope.training.provenance import hardware, versions
 from conescope.training.regularize import regularize
 
@@ -50,8 +50,8 @@ def ablate(
 
     Raises:
         ValueError: if the folder holds an ablation with another recipe, other data, or from another kind of
-            device (its dropout is another one, so that seeds would not pair), or the model or a setting is
-            not usable.
+            device (its dropout is another one, so that seeds would not pair), or of other weights in the same
+            model folder, or the model or a setting is not usable.
     """
     folder = Path(folder)
     tell: Progress = progress or (lambda arm, seed, step, steps, loss: None)
@@ -117,6 +117,7 @@ def _claim(folder: Path, plan: Plan) -> None:
     common = {
         "settings.json": shared_settings(plan),
         "device.json": {"device": device.type, "precision": precision},
+        "weights.json": {"weights_sha256": weights_hash(plan.recipe.model)},
     }
     (folder / "claims").mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "claims" / "settings.lock"):

@@ -29,7 +29,8 @@ class Plan:
         keep_embeddings: whether each run writes its dev embeddings and logits.
 
     Raises:
-        ValueError: for repeated or missing seeds, repeated arms, or a setting out of its range.
+        ValueError: for repeated or missing seeds, repeated arms, a setting out of its range, or a weight to
+            choose for an arm that raises anisotropy.
     """
 
     title: str
@@ -61,6 +62,12 @@ class Plan:
             raise ValueError(f"the arm {twice[0]} is there twice; drop one, or change an option")
         if self.weights not in ("auto", "given"):
             raise ValueError(f"weights must be auto or given, got {self.weights!r}")
+        for arm in self.to_choose:
+            if dict(arm.options).get("sign") == "anisotropic":
+                raise ValueError(
+                    f"weights are chosen for low anisotropy, which {arm.name} raises; give it a weight, as in "
+                    f"{arm.name},weight=0.1"
+                )
         if not self.grid or not all(0 < weight < float("inf") for weight in self.grid):
             raise ValueError(f"grid must have positive weights, at least one, got {self.grid}")
         if not 0 < self.validation_share < 1:

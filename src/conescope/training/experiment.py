@@ -13,6 +13,8 @@ from conescope.topology import Rule
 from conescope.training.recipe import Recipe
 from conescope.training.tables import LabelledTexts
 
+WEIGHTS = (".safetensors", ".bin")
+
 
 @dataclass(frozen=True)
 class PersistentEntropy:
@@ -65,6 +67,21 @@ def data_hash(data: LabelledTexts) -> str:
     """Return the SHA-256 of texts and labels, in their order."""
     text = json.dumps([data.texts, data.pairs, data.labels])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def weights_hash(model: str | Path) -> str | None:
+    """Return the SHA-256 of the files with weights in a model folder, and of its configuration; None of a name."""
+    folder = Path(model)
+    if not folder.is_dir():
+        return None
+    found = hashlib.sha256()
+    for path in sorted(
+        path for path in folder.iterdir() if path.suffix in WEIGHTS or path.name == "config.json"
+    ):
+        found.update(path.name.encode())
+        with path.open("rb") as source:
+            found.update(hashlib.file_digest(source, "sha256").digest())
+    return found.hexdigest()
 
 
 def claim_settings(path: Path, settings: dict[str, Any]) -> None:
