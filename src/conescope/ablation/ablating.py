@@ -1,12 +1,18 @@
 """Train every arm with every seed under the same conditions, and compare each with plain training.
 
-The folder of an ablation holds `settings.json` (what all its runs have in common), `device.json` (the kind of
-device and the precision that they were made with), `weights.json` (a hash of the weights they began with), `selection/` (one file for each weight that was tried),
-`runs/` (a folder for each arm and seed, named after all that determines its numbers), and `ablation.json`,
-which is written anew after every finished run and holds all that are finished by then. Runs that are there
-are not repeated, and one that was stopped goes on from its last checkpoint, so the same call resumes, and a
-call with more arms or seeds trains those alone. The same call in several processes divides the runs between
-them; `claims/` tells who does what.
+The folder of an ablation holds
+
+    settings.json   what all its runs have in common
+    device.json     the kind of device and the precision that they were made with
+    weights.json    a hash of the weights that they began with
+    selection/      one file for each weight that was tried
+    runs/           a folder for each arm and seed, named after all that determines its numbers
+    claims/         who does what
+    ablation.json   written anew after every finished run: all that are finished by then
+
+Runs that are there are not repeated, and one that was stopped goes on from its last checkpoint, so the same
+call resumes, and a call with more arms or seeds trains those alone. The same call in several processes
+divides the runs between them.
 """
 
 import dataclasses

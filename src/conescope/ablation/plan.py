@@ -62,12 +62,7 @@ class Plan:
             raise ValueError(f"the arm {twice[0]} is there twice; drop one, or change an option")
         if self.weights not in ("auto", "given"):
             raise ValueError(f"weights must be auto or given, got {self.weights!r}")
-        for arm in self.to_choose:
-            if dict(arm.options).get("sign") == "anisotropic":
-                raise ValueError(
-                    f"weights are chosen for low anisotropy, which {arm.name} raises; give it a weight, as in "
-                    f"{arm.name},weight=0.1"
-                )
+        self._check_aims()
         if not self.grid or not all(0 < weight < float("inf") for weight in self.grid):
             raise ValueError(f"grid must have positive weights, at least one, got {self.grid}")
         if not 0 < self.validation_share < 1:
@@ -75,6 +70,14 @@ class Plan:
         if not self.curve_every > 0:
             raise ValueError(f"curve_every must be positive, got {self.curve_every}")
         _ = self.selection_recipe  # refuses epochs that it can not use
+
+    def _check_aims(self) -> None:
+        for arm in self.to_choose:
+            if dict(arm.options).get("sign") == "anisotropic":
+                raise ValueError(
+                    f"weights are chosen for low anisotropy, which {arm.name} raises; give it a weight, as "
+                    f"in {arm.name},weight=0.1"
+                )
 
     @property
     def to_choose(self) -> tuple[ArmSpec, ...]:

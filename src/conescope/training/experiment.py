@@ -70,17 +70,16 @@ def data_hash(data: LabelledTexts) -> str:
 
 
 def weights_hash(model: str | Path) -> str | None:
-    """Return the SHA-256 of the files with weights in a model folder, and of its configuration; None of a name."""
+    """Return the SHA-256 of the weights and the configuration in a folder; None for the name of a model."""
     folder = Path(model)
     if not folder.is_dir():
         return None
     found = hashlib.sha256()
-    for path in sorted(
-        path for path in folder.iterdir() if path.suffix in WEIGHTS or path.name == "config.json"
-    ):
-        found.update(path.name.encode())
-        with path.open("rb") as source:
-            found.update(hashlib.file_digest(source, "sha256").digest())
+    for path in sorted(folder.iterdir()):
+        if path.suffix in WEIGHTS or path.name == "config.json":
+            found.update(path.name.encode())
+            with path.open("rb") as source:
+                found.update(hashlib.file_digest(source, "sha256").digest())
     return found.hexdigest()
 
 
