@@ -9,13 +9,13 @@ from experiments.ablation import pretraining
 from experiments.ablation.pretraining import error_of_difference
 from experiments.ablation.pretraining_run import QUICK, Corpus, Kept, Seen, seen, token_vectors
 from experiments.ablation.record import EVERY, PATH, record, recorded, records
-from experiments.ablation.run import BATCHES, FRONT, STUDIES, TUNED_ON, chosen, plan
+from experiments.ablation.run import BATCHES, FRONT, STUDIES, TUNED_ON, carried, plan, tuned
 from experiments.ablation.table import cell, family, number, table
 from experiments.bernas2026.corpus import masked
 from experiments.bernas2026.models import encoder
 
 from conescope.ablation import parse_arm
-from conescope.results import Ablation
+from conescope.results import Ablation, Choice
 from tests.ablation.made import ablation, arm
 
 PLACE = "/srv/runs/models"
@@ -152,20 +152,40 @@ def test_cells_and_names():
 
 def test_studies_have_arms_that_are_read_and_no_more_than_ten():
     for study in STUDIES.values():
-        assert 2 <= len({parse_arm(text).name for text in study.arms}) == len(study.arms) <= 10
+        names = {parse_arm(text).name for text in study.arms}
+        assert 2 <= len(names) + study.carried == len(study.arms) + study.carried <= 10
     assert {STUDIES[f"bbc-low-batch-{size}"].batch_size for size in BATCHES} == {8, 32, 128}
     assert all(parse_arm(text).weight is None for text in FRONT)  # chosen, or balanced
 
 
-def test_an_arm_without_a_chosen_weight_is_told(found, tmp_path):
+def test_the_tuning_study_comes_first_and_is_finished(found, tmp_path):
     with pytest.raises(SystemExit, match=f"run {TUNED_ON} first"):
-        chosen(tmp_path, "koleo")
+        tuned(tmp_path)
     (tmp_path / TUNED_ON).mkdir()
-    (tmp_path / TUNED_ON / "ablation.json").write_text(found.model_dump_json())
-    assert chosen(tmp_path, "cosine") == 0.1
-    with pytest.raises(SystemExit, match=r"no weight of iso-score, only of koleo:weight=0.1, cosine; run"):
-        chosen(tmp_path, "iso-score")
+    path = tmp_path / TUNED_ON / "ablation.json"
+    path.write_text(found.model_copy(update={"notes": ("3 of 9 runs are finished",)}).model_dump_json())
+    with pytest.raises(SystemExit, match="3 of 9 runs are finished; run bbc-low to its end"):
+        tuned(tmp_path)
+    whole = found.model_copy(update={"notes": ()})
+    path.write_text(whole.model_dump_json())
+    assert tuned(tmp_path) == whole
     assert callable(plan)
+
+
+def test_the_most_isotropic_arms_that_cost_nothing_are_carried_on():
+    scores = [0.5, 0.52, 0.49, 0.51, 0.5]
+    worse = [score - 0.3 + 0.001 * place for place, score in enumerate(scores)]
+    arms = [
+        arm("none", scores),
+        arm("persistent-entropy:weight=1", scores, [0.01 + 0.001 * k for k in range(5)]),  # published
+        arm("koleo", scores[::-1], [0.2 + 0.001 * k for k in range(5)]),
+        arm("cosine", worse, [0.1 + 0.001 * k for k in range(5)]),
+        arm("uniformity", scores[::-1], [0.15 + 0.001 * k for k in range(5)]),
+    ]
+    choices = [Choice(arm=name, weight=0.03, reason="") for name in ("koleo", "cosine", "uniformity")]
+    study = ablation(arms, choices=tuple(choices))
+    assert [arm.name for arm in carried(study, 2)] == ["uniformity:weight=0.03", "koleo:weight=0.03"]
+    assert [arm.name for arm in carried(study, 1)] == ["uniformity:weight=0.03"]
 
 
 def test_the_score_of_pretraining_is_the_mean_over_masked_tokens():
