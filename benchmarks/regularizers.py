@@ -43,7 +43,17 @@ PAIRS: dict[str, Callable[[], Loss]] = {  # points are two views of half as many
 }
 PER_CLASS: dict[str, Callable[[], Loss]] = {
     "PersistentEntropyLoss": losses.PersistentEntropyLoss,
-    "PerClass(KoLeoLoss)": lambda: losses.PerClass(losses.KoLeoLoss()),
+    **{
+        f"PerClass({kind.__name__})": lambda kind=kind: losses.PerClass(kind())
+        for kind in (
+            losses.KoLeoLoss,
+            losses.CosineLoss,
+            losses.UniformityLoss,
+            losses.OrthogonalLoss,
+            losses.VarianceCovarianceLoss,
+            losses.SpectralEntropyLoss,
+        )
+    },
 }
 
 

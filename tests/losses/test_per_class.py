@@ -6,7 +6,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from conescope import losses
 from conescope.losses import Balanced, Gathered, Layers, OnSphere, PerClass, PersistentEntropyLoss, Remembered
+from conescope.losses.at_once import AtOnce
 
 
 def cloud(count, dim, seed=0):
@@ -126,3 +128,80 @@ def test_nested_with_the_sphere():
 def test_bad_arguments_are_named(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+# ---- classes of one size at once
+
+
+AT_ONCE = {
+    name: kind for name, kind in vars(losses).items() if isinstance(kind, type) and issubclass(kind, AtOnce)
+}
+
+
+def test_losses_that_can_be_taken_of_many_clouds_at_once():
+    assert set(AT_ONCE) == {
+        "CosineLoss",
+        "KoLeoLoss",
+        "OrthogonalLoss",
+        "SpectralEntropyLoss",
+        "UniformityLoss",
+        "VarianceCovarianceLoss",
+    }
+
+
+class OneByOne(nn.Module):
+    """The loss inside, which `PerClass` does not know to be one that can be taken at once."""
+
+    def __init__(self, loss):
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, points, labels=None):
+        return self.loss(points, labels)
+
+
+def value_and_gradient(module, points, labels):
+    wanted = points.clone().requires_grad_()
+    loss = module(wanted, labels)
+    loss.backward()
+    return loss.detach(), wanted.grad
+
+
+@pytest.mark.parametrize("name", sorted(AT_ONCE))
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_at_once_is_one_by_one(name, dtype, reduction):
+    points = cloud(61, 6).to(dtype)
+    points[3] = points[4] = 0.5  # copies
+    points[9] = 0  # without a direction
+    labels = torch.randint(-1, 7, (61,), generator=torch.Generator().manual_seed(1))
+    labels[:10] = 3
+    whole, single = AT_ONCE[name](0.3), OneByOne(AT_ONCE[name](0.3))
+    at_once, one_by_one = (PerClass(loss, 2, reduction) for loss in (whole, single))
+    found, expected = (value_and_gradient(module, points, labels) for module in (at_once, one_by_one))
+    rtol = 0.02 if dtype == torch.bfloat16 else 1e-5  # gradients are rounded to the type of the points
+    torch.testing.assert_close(found, expected, rtol=rtol, atol=1e-6)
+    counts = [{k: int(v) for k, v in module.observed.items()} for module in (at_once, one_by_one)]
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("name", sorted(AT_ONCE))
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_at_once_a_point_that_is_not_finite_makes_the_loss_nan(name, value):
+    points = cloud(12, 4)
+    points[7, 2] = value
+    found, gradient = value_and_gradient(PerClass(AT_ONCE[name](), 2), points, torch.arange(12) % 3)
+    assert math.isnan(found)
+    assert gradient.isnan().any()
+
+
+@pytest.mark.parametrize("name", sorted(AT_ONCE))
+def test_each_cloud_has_its_own_loss(name):
+    clouds = cloud(24, 3).reshape(4, 6, 3)
+    loss = AT_ONCE[name](0.7)
+    torch.testing.assert_close(loss.of_each(clouds), torch.stack([loss(each) for each in clouds]))
+    assert loss.of_each(clouds[:, :1]).tolist() == [float(loss(each)) for each in clouds[:, :1]]
+    with torch.autocast("cpu", torch.bfloat16):
+        points, labels = clouds.float().reshape(24, 3), torch.arange(24) // 6
+        inside = PerClass(loss, 2)(points, labels)
+    torch.testing.assert_close(inside, PerClass(loss, 2)(points, labels))

@@ -16,10 +16,10 @@ with weight 1. Common code divides the sum over the pairs i != j by n^2, which i
 """
 
 import torch
-from torch import nn
 
 from conescope._closed_forms import mean_cosine_from_sum
 from conescope._types import Labels, Points, Scalar
+from conescope.losses.at_once import AtOnce
 from conescope.losses.directions import unit_vectors
 from conescope.losses.prepared import full_precision, zero_loss
 from conescope.losses.weights import check_weight
@@ -52,7 +52,7 @@ def cosine_loss(points: Points, labels: Labels | None = None, *, include_self: b
         return torch.where(found < 2, 0, mean)
 
 
-class CosineLoss(nn.Module):
+class CosineLoss(AtOnce):
     """`cosine_loss` as a module, scaled by `weight`.
 
     >>> CosineLoss(weight=0.5)(torch.tensor([[1.0, 0.0], [3.0, 0.0]]))

@@ -17,13 +17,14 @@ so that copies come out at 17.4 in three dimensions, not at 18.4 as here.
 
 import torch
 from jaxtyping import Bool, Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 from conescope._types import Labels, Points, Scalar
+from conescope.losses.at_once import AtOnce
 from conescope.losses.directions import unit_vectors
 from conescope.losses.prepared import full_precision, spoiled_by_nan, zero_loss
 from conescope.losses.weights import check_weight
-from conescope.topology.lengths import edge_lengths
+from conescope.topology.lengths import edge_lengths_of_clouds
 from conescope.topology.placing import placed
 
 EPS = 1e-8  # published
@@ -59,18 +60,24 @@ def koleo_loss(
     """
     _check_eps(eps)
     with full_precision(points) as wide:
-        if len(wide) < 2:
-            return zero_loss(wide)
-        everyone = torch.ones(len(wide), dtype=torch.bool, device=wide.device)
-        rows, enters = unit_vectors(wide) if normalize else (wide, everyone)
-        edges = torch.stack([torch.arange(len(rows), device=rows.device), _nearest(rows, enters)], dim=1)
-        logarithms = torch.log(edge_lengths(rows, edges) + eps)
-        count = enters.sum()
-        mean = torch.where(enters & (count > 1), logarithms, 0).sum() / count.clamp(min=1)
-        return spoiled_by_nan(0 - mean, wide)
+        return zero_loss(wide) if len(wide) < 2 else _of_each(wide[None], normalize, eps)[0]
 
 
-class KoLeoLoss(nn.Module):
+def _of_each(clouds: Float[Tensor, "clouds n d"], normalize: bool, eps: float) -> Float[Tensor, " clouds"]:
+    """Return the loss of each cloud of at least two points."""
+    count, n, d = clouds.shape
+    everyone = torch.ones(count * n, dtype=torch.bool, device=clouds.device)
+    flat, found = unit_vectors(clouds.reshape(-1, d)) if normalize else (clouds.reshape(-1, d), everyone)
+    rows, enters = flat.reshape(count, n, d), found.reshape(count, n)
+    each = torch.arange(n, device=rows.device).expand(count, n)
+    edges = torch.stack([each, _nearest(rows, enters)], dim=2)
+    logarithms = torch.log(edge_lengths_of_clouds(rows, edges) + eps)
+    entered = enters.sum(dim=1, keepdim=True)
+    sums = torch.where(enters & (entered > 1), logarithms, 0).sum(dim=1)
+    return spoiled_by_nan(0 - sums / entered[:, 0].clamp(min=1), clouds)
+
+
+class KoLeoLoss(AtOnce):
     """`koleo_loss` as a module, scaled by `weight`; DINOv2 has `DINOV2_WEIGHT`, 0.1."""
 
     def __init__(self, weight: float = 1.0, normalize: bool = True, eps: float = EPS) -> None:
@@ -83,6 +90,12 @@ class KoLeoLoss(nn.Module):
     def forward(self, points: Points, labels: Labels | None = None) -> Scalar:
         return self.weight * koleo_loss(points, labels, normalize=self.normalize, eps=self.eps)
 
+    def of_each(self, clouds: Float[Tensor, "clouds n d"]) -> Float[Tensor, " clouds"]:
+        """Return the loss of each cloud."""
+        if clouds.shape[1] < 2:
+            return (clouds * 0).sum(dim=(1, 2))
+        return self.weight * _of_each(clouds, self.normalize, self.eps)
+
     def extra_repr(self) -> str:
         return f"weight={self.weight}, normalize={self.normalize}, eps={self.eps}"
 
@@ -93,9 +106,12 @@ def _check_eps(eps: float) -> None:
 
 
 @torch.no_grad()
-def _nearest(rows: Float[Tensor, "n d"], enters: Bool[Tensor, " n"]) -> Int64[Tensor, " n"]:
-    """Return for each row the nearest other one of those that enter, the first of them at ties."""
+def _nearest(
+    rows: Float[Tensor, "clouds n d"], enters: Bool[Tensor, "clouds n"]
+) -> Int64[Tensor, "clouds n"]:
+    """Return for each row the nearest other one of its cloud, of those that enter; the first at ties."""
     near = placed(rows)  # products of these tell close distances apart, wherever the cloud lies
-    squares = near.square().sum(dim=1)
-    distances = squares - 2 * (near @ near.T)  # less a constant of the row
-    return distances.masked_fill_(~enters, torch.inf).fill_diagonal_(torch.inf).argmin(dim=1)
+    squares = near.square().sum(dim=2)
+    distances = squares[:, None] - 2 * torch.bmm(near, near.mT)  # less a constant of the row
+    distances.masked_fill_(~enters[:, None], torch.inf).diagonal(dim1=1, dim2=2).fill_(torch.inf)
+    return distances.argmin(dim=2)

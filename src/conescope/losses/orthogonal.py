@@ -17,10 +17,10 @@ default weights. EmbeddingGemma (2025, arXiv:2509.20354) takes the second moment
 import math
 
 import torch
-from torch import nn
 
 from conescope._closed_forms import mean_cosine_from_sum
 from conescope._types import Labels, Points, Scalar
+from conescope.losses.at_once import AtOnce
 from conescope.losses.directions import unit_vectors
 from conescope.losses.prepared import full_precision, zero_loss
 from conescope.losses.weights import check_weight
@@ -65,7 +65,7 @@ def orthogonal_loss(
         return torch.where(found < 2, 0, loss)
 
 
-class OrthogonalLoss(nn.Module):
+class OrthogonalLoss(AtOnce):
     """`orthogonal_loss` as a module, scaled by `weight`.
 
     >>> OrthogonalLoss(weight=2.0, hinge=True)(torch.tensor([[1.0, 0.0], [-3.0, 0.0]]))  # 2 (1 - 1/2)

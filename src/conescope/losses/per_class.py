@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from conescope._check import check_labels
 from conescope._types import Labels, Points, Scalar
+from conescope.losses.at_once import AtOnce
 from conescope.losses.gathered import Gathered
 from conescope.losses.prepared import full_precision, spoiled_by_nan, zero_loss
 from conescope.losses.remembered import Remembered
@@ -26,7 +27,7 @@ class PerClass(Wrapper):
     Points with a negative label, such as the -100 of unlabelled rows, are left out. A class with fewer than
     `min_points` points is skipped; if none is left, the loss is 0 with gradient 0. Without labels all points
     are one class. A point that is not finite makes the loss NaN, also where its class is skipped. The
-    loss inside sees one class at a time and no labels.
+    loss inside sees one class at a time and no labels; those that can (`AtOnce`) see all of one size at once.
 
     `observed` has `classes` (that entered), `classes_skipped` (too small here, or for the loss inside), and
     what the loss inside observed: whole numbers added over the classes, others averaged.
@@ -60,16 +61,29 @@ class PerClass(Wrapper):
     def forward(self, points: Points, labels: Labels | None = None) -> Scalar:
         with full_precision(points) as rows:
             clouds = _clouds(rows, labels)
-            values, observations = [], []
-            for cloud in clouds:
-                if len(cloud) >= self.min_points:
-                    values.append(self.inner(cloud, None))
-                    observations.append(observed_by(self.loss))
-            self._observe_all(merged(observations), len(values), len(clouds), rows)
-            if not values:
+            entering = [cloud for cloud in clouds if len(cloud) >= self.min_points]
+            values, observations = self._at_once(entering) or self._one_by_one(entering)
+            self._observe_all(merged(observations), len(entering), len(clouds), rows)
+            if not entering:
                 return zero_loss(rows)
-            total = torch.stack(values).sum()
-            return spoiled_by_nan(total / len(values) if self.reduction == "mean" else total, rows)
+            total = values.sum()
+            return spoiled_by_nan(total / len(entering) if self.reduction == "mean" else total, rows)
+
+    def _at_once(self, clouds: list[Tensor]) -> tuple[Tensor, list[dict[str, Tensor]]] | None:
+        """Return the losses of all clouds, those of one size in one call, if the loss inside can do that."""
+        if not isinstance(self.loss, AtOnce) or not clouds:
+            return None
+        of_size: dict[int, list[Tensor]] = {}
+        for cloud in clouds:
+            of_size.setdefault(len(cloud), []).append(cloud)
+        return torch.cat([self.loss.of_each(torch.stack(same)) for same in of_size.values()]), []
+
+    def _one_by_one(self, clouds: list[Tensor]) -> tuple[Tensor, list[dict[str, Tensor]]]:
+        values, observations = [], []
+        for cloud in clouds:
+            values.append(self.inner(cloud, None))
+            observations.append(observed_by(self.loss))
+        return torch.stack(values) if values else torch.empty(0), observations
 
     def _observe_all(self, inside: dict[str, Tensor], entered: int, found: int, rows: Tensor) -> None:
         skipped = count(found - entered, rows) + inside.get("classes_skipped", 0)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from conescope._check import check_points
 from conescope._types import Points, Scalar
@@ -37,6 +39,6 @@ def zero_loss(rows: Points) -> Scalar:
     return (rows * 0).sum()
 
 
-def spoiled_by_nan(loss: Scalar, rows: Points) -> Scalar:
-    """Return the loss, NaN if a point is not finite, in value and in gradient."""
-    return loss * torch.where(torch.isfinite(rows).all(), 1.0, math.nan)
+def spoiled_by_nan(loss: Float[Tensor, "*clouds"], rows: Float[Tensor, "*clouds n d"]) -> Tensor:
+    """Return the loss of each cloud, NaN if a point of it is not finite, in value and in gradient."""
+    return loss * torch.where(torch.isfinite(rows).flatten(loss.ndim).all(dim=-1), 1.0, math.nan)

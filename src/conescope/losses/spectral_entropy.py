@@ -23,9 +23,10 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from conescope._types import Labels, Points, Scalar
+from conescope.losses.at_once import AtOnce
 from conescope.losses.prepared import centered_rows, full_precision, spoiled_by_nan, unit_of, zero_loss
 from conescope.losses.weights import check_weight
 from conescope.topology.entropy import entropy_of_shares
@@ -69,7 +70,7 @@ def spectral_entropy_loss(
         return spoiled_by_nan(loss, points)
 
 
-class SpectralEntropyLoss(nn.Module):
+class SpectralEntropyLoss(AtOnce):
     """`spectral_entropy_loss` as a module, scaled by `weight`.
 
     >>> SpectralEntropyLoss(weight=0.1)(torch.tensor([[1.0, 0.0], [3.0, 0.0]]))

@@ -16,9 +16,9 @@ Wang and Isola (2020, arXiv:2005.10242) train with t = 2 and weight 1 beside the
 import math
 
 import torch
-from torch import nn
 
 from conescope._types import Labels, Points, Scalar
+from conescope.losses.at_once import AtOnce
 from conescope.losses.directions import unit_vectors
 from conescope.losses.prepared import full_precision, zero_loss
 from conescope.losses.weights import check_weight
@@ -58,7 +58,7 @@ def uniformity_loss(points: Points, labels: Labels | None = None, *, t: float = 
         return torch.where(count > 1, torch.logsumexp(exponents, dim=(0, 1)) - pairs.log(), 0)
 
 
-class UniformityLoss(nn.Module):
+class UniformityLoss(AtOnce):
     """`uniformity_loss` as a module, scaled by `weight`.
 
     >>> UniformityLoss(t=0.5)(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))

@@ -19,9 +19,10 @@ import math
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from conescope._types import Labels, Points, Scalar
+from conescope.losses.at_once import AtOnce
 from conescope.losses.off_diagonal import off_diagonal_squares
 from conescope.losses.prepared import centered_rows, full_precision, spoiled_by_nan, zero_loss
 from conescope.losses.weights import check_weight
@@ -76,7 +77,7 @@ def variance_covariance_loss(
         return spoiled_by_nan(loss, wide)
 
 
-class VarianceCovarianceLoss(nn.Module):
+class VarianceCovarianceLoss(AtOnce):
     """`variance_covariance_loss` as a module, scaled by `weight`."""
 
     def __init__(
