@@ -60,28 +60,32 @@ class PerClass(Wrapper):
 
     def forward(self, points: Points, labels: Labels | None = None) -> Scalar:
         with full_precision(points) as rows:
-            clouds = _clouds(rows, labels)
-            entering = [cloud for cloud in clouds if len(cloud) >= self.min_points]
-            values, observations = self._at_once(entering) or self._one_by_one(entering)
-            self._observe_all(merged(observations), len(entering), len(clouds), rows)
+            classes = _members(rows, labels)
+            entering = [members for members in classes if len(members) >= self.min_points]
+            values, observations = self._at_once(rows, entering) or self._one_by_one(rows, entering)
+            self._observe_all(merged(observations), len(entering), len(classes), rows)
             if not entering:
                 return zero_loss(rows)
             total = values.sum()
             return spoiled_by_nan(total / len(entering) if self.reduction == "mean" else total, rows)
 
-    def _at_once(self, clouds: list[Tensor]) -> tuple[Tensor, list[dict[str, Tensor]]] | None:
-        """Return the losses of all clouds, those of one size in one call, if the loss inside can do that."""
-        if not isinstance(self.loss, AtOnce) or not clouds:
+    def _at_once(self, rows: Points, classes: list[Tensor]) -> tuple[Tensor, list[dict[str, Tensor]]] | None:
+        """Return the losses of all classes, those of one size in one call, if the loss inside can do that."""
+        if not isinstance(self.loss, AtOnce) or not classes:
             return None
         of_size: dict[int, list[Tensor]] = {}
-        for cloud in clouds:
-            of_size.setdefault(len(cloud), []).append(cloud)
-        return torch.cat([self.loss.of_each(torch.stack(same)) for same in of_size.values()]), []
+        for members in classes:
+            of_size.setdefault(len(members), []).append(members)
+        values = []
+        for size, same in of_size.items():
+            clouds = rows.index_select(0, torch.cat(same)).reshape(len(same), size, rows.shape[1])
+            values.append(self.loss.of_each(clouds))
+        return torch.cat(values), []
 
-    def _one_by_one(self, clouds: list[Tensor]) -> tuple[Tensor, list[dict[str, Tensor]]]:
+    def _one_by_one(self, rows: Points, classes: list[Tensor]) -> tuple[Tensor, list[dict[str, Tensor]]]:
         values, observations = [], []
-        for cloud in clouds:
-            values.append(self.inner(cloud, None))
+        for members in classes:
+            values.append(self.inner(rows.index_select(0, members), None))
             observations.append(observed_by(self.loss))
         return torch.stack(values) if values else torch.empty(0), observations
 
@@ -93,13 +97,13 @@ class PerClass(Wrapper):
         return f"min_points={self.min_points}, reduction={self.reduction!r}"
 
 
-def _clouds(points: Tensor, labels: Tensor | None) -> list[Tensor]:
-    """Return the points of each class, in the order of the class numbers."""
+def _members(points: Points, labels: Labels | None) -> list[Tensor]:
+    """Return the rows of each class, in the order of the class numbers."""
     if labels is None:
-        return [points] if len(points) else []
+        return [torch.arange(len(points), device=points.device)] if len(points) else []
     check_labels(labels, len(points))
     labels = torch.where(labels < 0, -1, labels)
     classes, counts = torch.unique(labels, return_counts=True)
     numbers, sizes = torch.stack([classes, counts]).tolist()  # the one wait
-    parts = torch.split(points[labels.argsort(stable=True)], sizes) if sizes else ()
+    parts = torch.split(labels.argsort(stable=True), sizes) if sizes else ()
     return [part for number, part in zip(numbers, parts, strict=True) if number >= 0]
