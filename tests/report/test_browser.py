@@ -1,5 +1,6 @@
 """The report in a real browser: it draws, obeys, stays silent, and asks nobody for anything."""
 
+import json
 import os
 import shutil
 
@@ -109,6 +110,11 @@ def line_color(visit):
     return visit.evaluate("document.querySelector('#plot-spectrum .js-line').style.stroke")
 
 
+def wait_for_other_lines(seen, color):
+    """Charts are drawn anew after the page has its colors: wait until a line has another one."""
+    seen.until(f"document.querySelector('#plot-spectrum .js-line').style.stroke !== {json.dumps(color)}")
+
+
 def test_report_draws_and_obeys(visit):
     seen = visit(finetuning())
     seen.check_all_drawn()
@@ -117,15 +123,18 @@ def test_report_draws_and_obeys(visit):
     # Light and dark: with the system, then by the reader's choice, then against the system.
     light = background(seen), line_color(seen)
     seen.page.emulate_media(color_scheme="dark")
+    wait_for_other_lines(seen, light[1])
     dark = background(seen), line_color(seen)
     assert light[0] == "rgb(253, 253, 251)"
     assert dark[0] == "rgb(18, 21, 24)"
     assert light[1] != dark[1]
     seen.check_all_drawn()
     seen.page.click("#theme")
+    wait_for_other_lines(seen, dark[1])
     assert (background(seen), line_color(seen)) == light
     seen.page.emulate_media(color_scheme="light")
     seen.page.click("#theme")
+    wait_for_other_lines(seen, light[1])
     assert (background(seen), line_color(seen)) == dark
     seen.check_all_drawn()
 
