@@ -56,7 +56,9 @@ def test_three_processes_do_each_job_once_and_all_see_all_results(tmp_path):
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-def test_what_another_process_does_is_left_for_last_and_taken_over_when_it_dies(tmp_path, monkeypatch, end):
+def test_what_another_process_does_is_left_for_last_and_taken_over_when_it_dies(
+    tmp_path, monkeypatch, caplog, end
+):
     monkeypatch.setattr(division, "PATIENCE", 0.01)
     other = start(HOLDER, tmp_path)
     assert other.stdout is not None
@@ -73,6 +75,7 @@ def test_what_another_process_does_is_left_for_last_and_taken_over_when_it_dies(
     names = {key: f"job-{key}" for key in "abc"}
     assert [key for key, _ in divide(names, tmp_path, read, str.upper)] == ["a", "c", "b"]
     assert looks.count("b") >= 9
+    assert caplog.messages == ["other processes make what is left (1); this one waits for them"]
     other.communicate()
 
 

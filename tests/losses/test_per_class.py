@@ -185,6 +185,25 @@ def test_at_once_is_one_by_one(name, dtype, reduction):
     assert counts[0] == counts[1]
 
 
+class Halved(losses.KoLeoLoss):
+    """A loss of one's own on top of one of ours."""
+
+    def forward(self, points, labels=None):
+        return super().forward(points, labels) / 2
+
+
+class Renamed(losses.KoLeoLoss):
+    """The same loss."""
+
+
+def test_a_forward_of_ones_own_is_called():
+    points, labels = cloud(12, 3), torch.arange(12) % 2
+    whole = PerClass(losses.KoLeoLoss())(points, labels)
+    torch.testing.assert_close(PerClass(Halved())(points, labels), whole / 2)
+    torch.testing.assert_close(PerClass(Renamed())(points, labels), whole)
+    assert (Halved.at_once, Renamed.at_once, losses.KoLeoLoss.at_once) == (False, True, True)
+
+
 @pytest.mark.parametrize("name", sorted(AT_ONCE))
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_at_once_a_point_that_is_not_finite_makes_the_loss_nan(name, value):

@@ -1,5 +1,6 @@
 """Several processes share one folder of runs: each job is done by one of them, and all get every result."""
 
+import logging
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
+logger = logging.getLogger("conescope")
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 PATIENCE = 1.0  # seconds between two looks at what others do
@@ -51,7 +53,7 @@ def divide(
         make: does a job, leaves what `read` finds, and returns the result.
         ready: whether a job can be begun, after those that were yielded by then.
     """
-    left = dict(names)
+    left, told = dict(names), False
     while left:
         for key in left:
             result = read(key)
@@ -63,6 +65,9 @@ def divide(
             if result is not None:
                 break
         else:
+            if not told:
+                logger.warning("other processes make what is left (%d); this one waits for them", len(left))
+                told = True
             time.sleep(PATIENCE)
             continue
         del left[key]

@@ -71,7 +71,7 @@ class PerClass(Wrapper):
 
     def _at_once(self, rows: Points, classes: list[Tensor]) -> tuple[Tensor, list[dict[str, Tensor]]] | None:
         """Return the losses of all classes, those of one size in one call, if the loss inside can do that."""
-        if not isinstance(self.loss, AtOnce) or not classes:
+        if not isinstance(self.loss, AtOnce) or not self.loss.at_once or not classes:
             return None
         of_size: dict[int, list[Tensor]] = {}
         for members in classes:

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from conescope._check import check_labels, check_points, surely_finite
 from conescope._types import Labels, Points, Scalar
 from conescope.topology.entropy import entropy_of_shares
-from conescope.topology.lengths import SMALL, edge_lengths, edge_lengths_of_clouds
+from conescope.topology.lengths import SMALL, edge_lengths
 from conescope.topology.selection import Rule, check_rule, features
-from conescope.topology.trees import padded_edges
+from conescope.topology.trees import padded_edges, spanning_trees
 
 
 class PersistentEntropyTerms(NamedTuple):
@@ -130,9 +130,9 @@ def _bars(
     small = largest <= SMALL
     of = points if small else points.detach()
     clouds = of.index_select(0, members.flatten()).reshape(count, largest, points.shape[1])
-    edges = padded_edges(clouds, present)
     if small:
-        return edge_lengths_of_clouds(clouds, edges)
+        return spanning_trees(clouds, present)[1]
+    edges = padded_edges(clouds, present)  # of large ones the gradient goes straight to the points
     rows = members.gather(1, edges.flatten(1)).reshape(-1, 2)
     return edge_lengths(points, rows).reshape(edges.shape[:2])
 

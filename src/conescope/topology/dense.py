@@ -159,24 +159,20 @@ class _Forest:
         assert self.points is not None
         row, far = np.nonzero(self.reach[unsure] <= upper[unsure, None])
         owner = near = unsure[row]
-        if len(self.reach) == self.n:  # each point is a component
-            self.left -= len(owner)
-        else:
-            sizes = np.bincount(self.component, minlength=len(self.reach))
+        sizes = np.bincount(self.component, minlength=len(self.reach))
+        times = sizes[owner]
+        self.left -= int(times.sum())
+        if self.left < 0:
+            return None
+        if len(self.reach) < self.n:  # components have several members
             members = np.argsort(self.component, kind="stable")
             start = sizes.cumsum() - sizes
-            times = sizes[owner]
-            self.left -= int(times.sum())
-            if self.left < 0:
-                return None
             which = np.repeat(np.arange(len(owner)), times)
             place = np.arange(len(which)) - np.repeat(times.cumsum() - times, times)
             owner, far = owner[which], far[which]
             near = members[start[owner] + place]
             close = self.lower[far, near] <= upper[owner]
             owner, near, far = owner[close], near[close], far[close]
-        if self.left < 0:
-            return None
         ends = torch.from_numpy(np.concatenate([near, far]))
         first_end, second_end = self.points.index_select(0, ends).double().chunk(2)
         squares = first_end.sub_(second_end).square_().sum(dim=1).numpy()
