@@ -33,7 +33,6 @@ from conescope.topology.placing import ORDINARY, SINGLE, VANISHED, power_of_two,
 from conescope.topology.spanning import minimum_spanning_edges
 
 Singles = NDArray[np.float32]
-FEW = 512  # rows up to which NumPy is faster than a second thread
 MEASURED = 32  # edges a point that may be measured again
 
 
@@ -143,7 +142,7 @@ class _Forest:
             return member, other
         upper = longest + self.width[member] + self.width[other]
         reach[here, other] = np.inf
-        unsure = _least_of_rows(reach) <= upper
+        unsure = torch.from_numpy(reach).amin(dim=1).numpy() <= upper
         reach[here, other] = least
         if count < self.n:
             near = self.component[lengths <= upper[self.component]]
@@ -209,11 +208,6 @@ class _Forest:
         return edges
 
 
-def _least_of_rows(matrix: Singles) -> Singles:
-    least: Singles = matrix.min(axis=1) if len(matrix) < FEW else torch.from_numpy(matrix).amin(dim=1).numpy()
-    return least
-
-
 def _connected(parent: Numbers) -> tuple[int, Numbers]:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -226,12 +220,8 @@ def _connected(parent: Numbers) -> tuple[int, Numbers]:
 
 def _merged_rows(matrix: Singles, number: Numbers, count: int) -> Singles:
     """Return the least of the rows that have the same number."""
-    merged: Singles
-    if len(matrix) < FEW:
-        order = np.argsort(number, kind="stable")
-        merged = np.minimum.reduceat(matrix[order], np.searchsorted(number[order], np.arange(count)), axis=0)
-        return merged
     rows = torch.from_numpy(matrix)
     into = torch.from_numpy(number)[:, None].expand_as(rows)
-    merged = rows.new_full((count, rows.shape[1]), torch.inf).scatter_reduce_(0, into, rows, "amin").numpy()
-    return merged
+    merged = rows.new_full((count, rows.shape[1]), torch.inf).scatter_reduce_(0, into, rows, "amin")
+    least: Singles = merged.numpy()
+    return least
