@@ -14,7 +14,7 @@ import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 
-PACKAGES = ("torch", "torch_topological", "giotto-ph", "scikit-learn", "scipy")
+PACKAGES = ("torch", "torch_topological", "giotto-ph", "scikit-learn", "numpy", "scipy")
 
 
 def torch_topological(points):

@@ -117,6 +117,20 @@ def test_a_peer_that_ends_is_told(tmp_path):
     peers.close()
 
 
+def test_a_peer_that_ends_is_asked_again_with_other_kernels(tmp_path):
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\n"
+        'test "$OPENBLAS_CORETYPE" = Haswell || exit 11\n'
+        'while read line; do echo \'{"seconds": [1.0], "total": 2.0}\'; done\n'
+    )
+    python.chmod(0o755)
+    peers = persistence.Peers(str(python))
+    assert peers.ask(peer="linkage", file="points.npy", calls=1) == {"seconds": [1.0], "total": 2.0}
+    assert peers.plain == {"linkage"}
+    peers.close()
+
+
 def test_compared_arms_agree(measured, read):
     compared = {
         name: [pair for row in of(measured, name) for pair in row.agreements] for name in measures.BENCHMARKS
