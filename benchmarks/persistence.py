@@ -20,6 +20,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -29,9 +30,10 @@ from benchmarks import machine
 from benchmarks.clouds import cloud
 from benchmarks.record import RESULTS, Agreement, Row, finish, seconds
 from benchmarks.timing import PAUSE, Timed, once, quotient
-from conescope.topology import h0_lengths
+from conescope.topology import h0_lengths, prim, trees
 
 OURS, PASS = "conescope", "one float32 product"
+COMPILED = "conescope[compiled]"
 TOPOLOGICAL, HDBSCAN, LINKAGE = "torch_topological", "scikit-learn HDBSCAN", "scipy linkage"
 BLOCK = 2048  # rows of the product at a time
 ROUNDING = 1e-5  # relative, in the sum of the bars
@@ -54,6 +56,7 @@ class Case(NamedTuple):
 GB = 10**9
 CASES = {
     "classes": Case(16, 768, clouds=64, peers={TOPOLOGICAL: 10}, calls=5),
+    "batch": Case(64, 768, clouds=16, peers={TOPOLOGICAL: None}, calls=5),
     "64": Case(64, 768, peers={TOPOLOGICAL: 1.5, LINKAGE: None}, calls=50),
     "256": Case(256, 768, peers={TOPOLOGICAL: 3}, calls=20),
     "1024": Case(1024, 768, peers={TOPOLOGICAL: 5, HDBSCAN: None}, calls=5),
@@ -200,6 +203,8 @@ def case_rows(case: Case, kind: str, points: Tensor, peers: Peers | None) -> lis
     """Return how much faster than its peers conescope is at one size, and what it needs."""
     arms: dict[str, Callable[[], Turn]] = {OURS: lambda: of_ours(points, case.calls)}
     plain: set[str] = set()
+    if case.n <= trees.FEW and prim.compiled_prim() is not None:
+        arms[COMPILED] = lambda: of_ours(points, case.calls, compiled=True)
     if case.clouds == 1:
         arms[PASS] = lambda: of_product(points, case.calls)
     with TemporaryDirectory() as folder:
@@ -238,8 +243,8 @@ def in_turns(arms: dict[str, Callable[[], Turn]], turns: int) -> tuple[dict[str,
     return times, {name: turn.total for name, turn in first.items()}
 
 
-def of_ours(points: Tensor, calls: int) -> Turn:
-    """Return a turn of conescope, forward and backward."""
+def of_ours(points: Tensor, calls: int, *, compiled: bool = False) -> Turn:
+    """Return a turn of conescope, forward and backward, by torch, NumPy and SciPy unless it is compiled."""
     wanted = points.clone().requires_grad_()
     total = 0.0
 
@@ -250,7 +255,8 @@ def of_ours(points: Tensor, calls: int) -> Turn:
         bars.backward()
         total = float(bars.detach())
 
-    return Turn(median(once(call) for _ in range(calls)), total)
+    with patch.object(trees, "compiled_prim", prim.compiled_prim if compiled else lambda: None):
+        return Turn(median(once(call) for _ in range(calls)), total)
 
 
 def of_product(points: Tensor, calls: int) -> Turn:
@@ -308,6 +314,19 @@ def _ratios(
         for peer, least in case.peers.items()
         if peer in times
     ]
+    if COMPILED in times:
+        rows.append(
+            Row(
+                benchmark="persistence",
+                what=f"H0 and its gradient, {size}, {kind}, {COMPILED} against {OURS}",
+                n=case.n,
+                d=case.d,
+                value=_ratio(times[OURS], times[COMPILED]),
+                unit="times faster",
+                seconds=seconds(times, COMPILED, OURS),
+                agreements=(Agreement.of("sum of the bars", totals[OURS], totals[COMPILED], 0),),
+            )
+        )
     if PASS in times:
         rows.append(
             Row(

@@ -6,6 +6,16 @@ import jaxtyping
 import pytest
 
 
+@pytest.fixture(autouse=True, scope="session")
+def without_numba():
+    """What most users have: trees of small clouds by torch and NumPy. `test_prim` compares."""
+    from conescope.topology import trees  # not before its shapes can be checked
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trees, "compiled_prim", lambda: None)
+        yield
+
+
 @pytest.fixture
 def without_shape_checks():
     """What a user meets: the annotations are not checked, so a wrong shape reaches the door."""

@@ -88,7 +88,7 @@ PEERS = (persistence.HDBSCAN, persistence.LINKAGE)
 
 def test_persistence_is_compared_with_peers_and_with_one_product(persistent):
     compared = [row for row in persistent.rows if row.agreements]
-    assert len(compared) == 2 * 2 * len(PEERS)  # two sizes, two kinds of points
+    assert len(compared) == 2 * 2 * (len(PEERS) + 1)  # two sizes, two kinds of points; compiled besides
     assert all(pair.holds for row in compared for pair in row.agreements)
     assert {row.unit for row in persistent.rows} == {"times faster", "times as long", "MB"}
     assert set(persistent.machine["peers"]) >= {"torch", "scikit-learn", "scipy"}
@@ -100,6 +100,7 @@ def test_persistence_has_the_targets_that_were_set():
     }
     assert targets == {
         "classes": (10, None, None),
+        "batch": (None, None, None),
         "64": (1.5, None, None, None),
         "256": (3, None, None),
         "1024": (5, None, None, None),

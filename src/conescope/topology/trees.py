@@ -2,12 +2,14 @@
 
     many small clouds     Boruvka's algorithm on all of their matrices at once: static shapes, and nothing
                           that waits for an accelerator, so it can be compiled and captured
+    the same, on a CPU    Prim's algorithm in a compiled loop, where numba is installed (`prim`)
     one cloud, some 1000  one matrix that shrinks as components merge (`dense`)
     one larger cloud      one look at every pair, in blocks (`light`)
 
 `padded_edges` does not check contents.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
@@ -19,10 +21,12 @@ from conescope.topology.dense import dense_tree
 from conescope.topology.lengths import edge_lengths_of_clouds
 from conescope.topology.light import Progress, light_tree
 from conescope.topology.placing import placed
+from conescope.topology.prim import Prim, compiled_prim
 from conescope.topology.spanning import minimum_spanning_edges
 
 TOGETHER = 1 << 18  # coordinates that are multiplied at a time on a CPU: as float64 they stay in its cache
 ALONE = 48  # points from which on a cloud of a batch is better off alone
+FEW = 128  # points up to which a compiled loop, if there is one, is faster than rounds over the matrix
 LARGE = 6144  # points from which on its matrix is not held
 
 
@@ -40,6 +44,11 @@ def spanning_edges(
     with torch.autocast(points.device.type, enabled=False):
         if len(points) >= LARGE or not points.is_cpu:
             check_finite(points)  # `dense_tree` does it by itself
+        if len(points) <= FEW and points.is_cpu and (prim := compiled_prim()) is not None:
+            check_finite(points)
+            trees, certain = _by_prim(prim, points[None], None)
+            if certain.all():
+                return trees[0]
         firsts, copies = _copies(points) if len(points) >= LARGE else (None, None)
         if firsts is None or copies is None:
             edges = _dense(points)
@@ -94,6 +103,8 @@ def padded_edges(
     waits = clouds.is_cpu and not torch.compiler.is_compiling()
     if present is not None and waits and bool(present.all()):
         present = None  # clouds of one size: nothing to blank out
+    if waits and n <= FEW and (prim := compiled_prim()) is not None:
+        return _by_prim(prim, clouds, present)[0]
     distances = _products(clouds, present)
     squares = distances.diagonal(dim1=1, dim2=2).clone()
     distances.mul_(-2).add_(squares[:, None, :]).add_(squares[:, :, None])
@@ -103,6 +114,17 @@ def padded_edges(
     numbers = minimum_spanning_edges(distances)
     numbers = numbers.masked_fill(numbers == n * n, 0)
     return torch.stack([numbers // max(n, 1), numbers % max(n, 1)], dim=-1)
+
+
+def _by_prim(
+    prim: Prim, clouds: Float[Tensor, "clouds n d"], present: Bool[Tensor, "clouds n"] | None
+) -> tuple[Edges, Bool[Tensor, " clouds"]]:
+    """Return the edges of `spanning_trees`, and whether products in float64 were enough to tell."""
+    products = _products(clouds, present).numpy()
+    there = np.ones(clouds.shape[:2], dtype=np.bool_) if present is None else present.numpy()
+    roundoff = (2 * clouds.shape[2] + 24) * 2.0**-53  # the bound of `dense`, in float64
+    edges, certain = prim(products, there, 2 * roundoff)
+    return torch.from_numpy(edges), torch.from_numpy(certain)
 
 
 def _products(
