@@ -55,10 +55,10 @@ class Case(NamedTuple):
 
 GB = 10**9
 CASES = {
-    "classes": Case(16, 768, clouds=64, peers={TOPOLOGICAL: 10}, calls=5),
-    "batch": Case(64, 768, clouds=16, peers={TOPOLOGICAL: None}, calls=5),
-    "64": Case(64, 768, peers={TOPOLOGICAL: 1.5, LINKAGE: None}, calls=50),
-    "256": Case(256, 768, peers={TOPOLOGICAL: 3}, calls=20),
+    "classes": Case(16, 768, clouds=64, peers={TOPOLOGICAL: 10}, calls=5, turns=11),
+    "batch": Case(64, 768, clouds=16, peers={TOPOLOGICAL: None}, calls=5, turns=11),
+    "64": Case(64, 768, peers={TOPOLOGICAL: 1.5, LINKAGE: None}, calls=50, turns=11),
+    "256": Case(256, 768, peers={TOPOLOGICAL: 3}, calls=20, turns=11),
     "1024": Case(1024, 768, peers={TOPOLOGICAL: 5, HDBSCAN: None}, calls=5),
     "4096": Case(4096, 768, peers={TOPOLOGICAL: 5, HDBSCAN: 2}),
     "20000": Case(20_000, 384, peers={TOPOLOGICAL: 45, HDBSCAN: 15}, passes=3, memory=0.8 * GB),

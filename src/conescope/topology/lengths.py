@@ -49,7 +49,10 @@ def ascending_lengths(points: Clouds, edges: Edges) -> tuple[Edges, Lengths]:
     And their lengths, which are those of `edge_lengths`.
     """
     wide = points if points.dtype == torch.float64 else points.float()
-    if wide.ndim == 2 or _signs_are_cheaper(wide):
+    if wide.ndim == 2:
+        lengths, order = _EdgeLengths.apply(wide, edges, True)  # type: ignore[no-untyped-call]
+        return edges.index_select(0, order), lengths
+    if _signs_are_cheaper(wide):
         lengths, order = _EdgeLengths.apply(wide, edges, True)  # type: ignore[no-untyped-call]
     else:
         lengths = edge_lengths(*_as_one_cloud(wide, edges)).reshape(edges.shape[:-1])

@@ -25,7 +25,7 @@ from conescope.topology.prim import Prim, compiled_prim
 from conescope.topology.spanning import minimum_spanning_edges
 
 TOGETHER = 1 << 18  # coordinates that are multiplied at a time on a CPU: as float64 they stay in its cache
-ALONE = 48  # points from which on a cloud of a batch is better off alone
+ALONE = 192  # points from which on a cloud of a batch is better off alone
 FEW = 128  # points up to which a compiled loop, if there is one, is faster than rounds over the matrix
 LARGE = 6144  # points from which on its matrix is not held
 
