@@ -208,6 +208,26 @@ def test_front_compares_the_same_seeds():
     assert uncentered[0].anisotropy == pytest.approx(0.72)
 
 
+def test_verdict_names_who_helps_at_the_cost_of_probabilities():
+    """A score can not tell: the log likelihood of one arm is worse in every seed, by more in some."""
+
+    def with_nll(made, values):
+        runs = zip(made.runs, values, strict=True)
+        return made.model_copy(
+            update={"runs": tuple(run.model_copy(update={"calibration": {"nll": nll}}) for run, nll in runs)}
+        )
+
+    plain = with_nll(PLAIN, [0.50, 0.52, 0.48, 0.51, 0.49])
+    sure = with_nll(ROUND, [0.70, 0.71, 0.69, 0.73, 0.68])
+    as_good = with_nll(UP, [0.51, 0.51, 0.49, 0.50, 0.50])
+    named = "Their probabilities are worse beyond noise with round (nll)."
+    assert named in judged(plain, sure, as_good)
+    assert "probabilities" not in judged(plain, as_good)
+    assert "probabilities" not in judged(
+        plain, with_nll(COSTLY, [0.9, 0.8, 0.9, 0.8, 0.7])
+    )  # it does not help
+
+
 def test_verdict_names_who_helps():
     words = judged(PLAIN, UP, SAME, ROUND, COSTLY)
     improves, lowers, harms, corrected = words.split(". ")
