@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conescope.losses import PersistentEntropyLoss
 from conescope.topology import h0_edges, h0_lengths, prim, trees
 from conescope.topology.prim import compiled_prim
 from tests.reference.spanning import kruskal
@@ -130,17 +131,33 @@ def longest_between(tree, squares, u, v):
     st.integers(0, 2**31),
 )
 def test_clouds_have_the_trees_of_the_pure_path(kind, sizes, d, dtype, seed):
-    """One cloud of each size, alone, and all of them as a list."""
+    """One cloud of each size, alone, and a batch of the largest; their gradient is wanted."""
     if dtype == torch.float16 and kind == "huge":
         kind = "gaussian"
     rng = np.random.default_rng(seed)
     clouds = [torch.from_numpy(KINDS[kind](rng, n, d)).to(dtype) for n in sizes]
-    pure = [h0_edges(cloud) for cloud in clouds], h0_edges(clouds)
+    clouds.append(torch.from_numpy(np.stack([KINDS[kind](rng, max(sizes), d) for _ in range(3)])).to(dtype))
+    pure = [h0_edges(cloud.requires_grad_()) for cloud in clouds]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trees, "compiled_prim", compiled_prim)
-        compiled = [h0_edges(cloud) for cloud in clouds], h0_edges(clouds)
-    for one, other in zip(pure, compiled, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+        compiled = [h0_edges(cloud) for cloud in clouds]
+    assert all(torch.equal(one, other) for one, other in zip(pure, compiled, strict=True))
+
+
+@needs_numba
+def test_it_is_for_training(monkeypatch):
+    """What needs no gradient, is large or is in groups does not wait for numba."""
+    asked = []
+    monkeypatch.setattr(trees, "compiled_prim", lambda: asked.append(1))
+    points = torch.randn(8, 3)
+    h0_edges(points)
+    h0_edges(torch.randn(trees.FEW + 1, 3, requires_grad=True))
+    assert not asked
+    h0_edges(points.requires_grad_())
+    h0_edges(torch.randn(2, 8, 3, requires_grad=True))
+    for n in (8, 60):  # classes of both sizes that the loss knows
+        PersistentEntropyLoss()(torch.randn(n, 3, requires_grad=True), torch.zeros(n, dtype=torch.long))
+    assert len(asked) == 4
 
 
 @needs_numba
@@ -162,7 +179,7 @@ def test_lengths_and_gradients_are_those_of_the_pure_path(monkeypatch, shape):
 def test_one_cloud_whose_products_can_not_tell_is_measured(with_numba):
     """Two clusters far apart: products see no distance within them, differences do."""
     points = torch.tensor([[0.0], [3.0], [1.0], [2.0], [1e9], [1e9 + 2], [1e9 + 1]], dtype=torch.float64)
-    assert h0_edges(points)[:-1].tolist() == [[0, 2], [1, 3], [2, 3], [4, 6], [5, 6]]
+    assert h0_edges(points.requires_grad_())[:-1].tolist() == [[0, 2], [1, 3], [2, 3], [4, 6], [5, 6]]
 
 
 @needs_numba
@@ -171,7 +188,7 @@ def test_what_is_not_finite_is_named(with_numba, bad):
     points = torch.randn(9, 3)
     points[4, 1] = bad
     with pytest.raises(ValueError, match="the first in row 4"):
-        h0_edges(points)
+        h0_edges(points.requires_grad_())
 
 
 @needs_numba

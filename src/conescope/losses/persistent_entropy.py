@@ -127,10 +127,8 @@ def _bars(
 ) -> Float[Tensor, "classes bars"]:
     """Return the lengths of the bars of each class, 0 for those it lacks."""
     count, largest = members.shape
-    small = largest <= SMALL
-    of = points if small else points.detach()
-    clouds = of.index_select(0, members.flatten()).reshape(count, largest, points.shape[1])
-    if small:
+    clouds = points.index_select(0, members.flatten()).reshape(count, largest, points.shape[1])
+    if largest <= SMALL:
         return spanning_trees(clouds, present)[1]
     edges = padded_edges(clouds, present)  # of large ones the gradient goes straight to the points
     rows = members.gather(1, edges.flatten(1)).reshape(-1, 2)

@@ -2,7 +2,7 @@
 
     many small clouds     Boruvka's algorithm on all of their matrices at once: static shapes, and nothing
                           that waits for an accelerator, so it can be compiled and captured
-    the same, on a CPU    Prim's algorithm in a compiled loop, where numba is installed (`prim`)
+    the same, in training Prim's algorithm in a compiled loop, on a CPU, where numba is installed (`prim`)
     one cloud, some 1000  one matrix that shrinks as components merge (`dense`)
     one larger cloud      one look at every pair, in blocks (`light`)
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from conescope._check import check_finite
 from conescope._copies import distinct_rows
-from conescope._types import Edges, Points
+from conescope._types import Clouds, Edges, Points
 from conescope.topology.dense import dense_tree
 from conescope.topology.lengths import edge_lengths_of_clouds
 from conescope.topology.light import Progress, light_tree
@@ -44,7 +44,7 @@ def spanning_edges(
     with torch.autocast(points.device.type, enabled=False):
         if len(points) >= LARGE or not points.is_cpu:
             check_finite(points)  # `dense_tree` does it by itself
-        if len(points) <= FEW and points.is_cpu and (prim := compiled_prim()) is not None:
+        if (prim := _prim_for(points)) is not None:
             check_finite(points)
             trees, certain = _by_prim(prim, points[None], None)
             if certain.all():
@@ -103,7 +103,7 @@ def padded_edges(
     waits = clouds.is_cpu and not torch.compiler.is_compiling()
     if present is not None and waits and bool(present.all()):
         present = None  # clouds of one size: nothing to blank out
-    if waits and n <= FEW and (prim := compiled_prim()) is not None:
+    if (prim := _prim_for(clouds)) is not None:
         return _by_prim(prim, clouds, present)[0]
     distances = _products(clouds, present)
     squares = distances.diagonal(dim1=1, dim2=2).clone()
@@ -114,6 +114,15 @@ def padded_edges(
     numbers = minimum_spanning_edges(distances)
     numbers = numbers.masked_fill(numbers == n * n, 0)
     return torch.stack([numbers // max(n, 1), numbers % max(n, 1)], dim=-1)
+
+
+def _prim_for(points: Clouds) -> Prim | None:
+    """Return the compiled loop if it pays: for small clouds whose gradient is wanted, as in training.
+
+    A call or two would not make up for the import of numba, or for compiling.
+    """
+    trained = points.requires_grad and points.is_cpu and not torch.compiler.is_compiling()
+    return compiled_prim() if trained and points.shape[-2] <= FEW else None
 
 
 def _by_prim(
