@@ -208,7 +208,7 @@ def test_front_compares_the_same_seeds():
     assert uncentered[0].anisotropy == pytest.approx(0.72)
 
 
-def test_verdict_names_who_helps_at_the_cost_of_probabilities():
+def test_verdict_names_what_else_is_worse_with_who_helps():
     """A score can not tell: the log likelihood of one arm is worse in every seed, by more in some."""
 
     def with_nll(made, values):
@@ -220,9 +220,9 @@ def test_verdict_names_who_helps_at_the_cost_of_probabilities():
     plain = with_nll(PLAIN, [0.50, 0.52, 0.48, 0.51, 0.49])
     sure = with_nll(ROUND, [0.70, 0.71, 0.69, 0.73, 0.68])
     as_good = with_nll(UP, [0.51, 0.51, 0.49, 0.50, 0.50])
-    named = "Their probabilities are worse beyond noise with round (nll)."
+    named = "Worse beyond noise all the same: round (nll)."
     assert named in judged(plain, sure, as_good)
-    assert "probabilities" not in judged(plain, as_good)
+    assert "all the same" not in judged(plain, as_good)
     assert "probabilities" not in judged(
         plain, with_nll(COSTLY, [0.9, 0.8, 0.9, 0.8, 0.7])
     )  # it does not help

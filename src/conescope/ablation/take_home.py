@@ -6,7 +6,7 @@ from conescope.ablation.quantities import HEADLINE
 from conescope.results import FrontPoint, PairedDifference
 
 NUMBERED = 3  # with more arms in a sentence than this, their numbers are left to the table
-PROBABILITIES = ("nll", "ece")  # a score may hide what happens to them
+BESIDES = ("task", "calibration")  # what the main score may hide
 NOT_WORSE = ("improved", "unchanged within noise")
 WORDS = {"matthews": "Matthews correlation", "macro_f1": "macro F1", HEADLINE: "anisotropy_1, centered"}
 
@@ -18,8 +18,8 @@ def verdict(
 
     An arm helps if it improves the main score, or lowers centered anisotropy_1 while the main score is not
     worse, each by the adjusted p. "Not worse" means that no harm is shown, not that none is possible: the
-    intervals say how much would have gone unseen. Of the arms that help, those with a worse log likelihood
-    or calibration are named. If no arm helps and plain training is on the front, the
+    intervals say how much would have gone unseen. Of the arms that help, those with another score, a log
+    likelihood or a calibration that is worse are named. If no arm helps and plain training is on the front, the
     advice is to leave the model alone.
     """
     task = {each.arm: each for each in differences if each.name == main_score}
@@ -42,8 +42,8 @@ def verdict(
             f"{_listed(free, [shape, task])} {_verb('lower', free)} centered anisotropy with no harm to the "
             "task beyond noise."
         )
-    if doubtful := _worse_probabilities([*better, *free], differences):
-        sentences.append(f"Their probabilities are worse beyond noise with {doubtful}.")
+    if besides := _worse_besides([*better, *free], differences):
+        sentences.append(f"Worse beyond noise all the same: {besides}.")
     if unclear:
         sentences.append(
             f"{_listed(unclear, [shape, task])} {_verb('lower', unclear)} centered anisotropy; what that "
@@ -59,11 +59,11 @@ def verdict(
     return " ".join([*sentences, _correction(task, seeds)])
 
 
-def _worse_probabilities(arms: Sequence[str], differences: Sequence[PairedDifference]) -> str:
-    """Return the arms with what is worse, `koleo (nll, ece)`; empty if there is none."""
+def _worse_besides(arms: Sequence[str], differences: Sequence[PairedDifference]) -> str:
+    """Return the arms with what is worse of what the main score may hide, `koleo (nll, ece)`; or nothing."""
     worse: dict[str, list[str]] = {arm: [] for arm in arms}
     for each in differences:
-        if each.arm in worse and each.name in PROBABILITIES and each.verdict == "worse":
+        if each.arm in worse and each.kind in BESIDES and each.verdict == "worse":
             worse[each.arm].append(each.name)
     return ", ".join(f"{arm} ({', '.join(names)})" for arm, names in worse.items() if names)
 
