@@ -19,8 +19,8 @@ def verdict(
     An arm helps if it improves the main score, or lowers centered anisotropy_1 while the main score is not
     worse, each by the adjusted p. "Not worse" means that no harm is shown, not that none is possible: the
     intervals say how much would have gone unseen. Of the arms that help, those with another score, a log
-    likelihood or a calibration that is worse are named. If no arm helps and plain training is on the front, the
-    advice is to leave the model alone.
+    likelihood or a calibration that is worse are named. If no arm helps and plain training is on the front,
+    the advice is to leave the model alone.
     """
     task = {each.arm: each for each in differences if each.name == main_score}
     shape = {each.arm: each for each in differences if each.name == HEADLINE}
