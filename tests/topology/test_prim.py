@@ -184,11 +184,28 @@ def test_one_cloud_whose_products_can_not_tell_is_measured(with_numba):
 
 @needs_numba
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_what_is_not_finite_is_named(with_numba, bad):
-    points = torch.randn(9, 3)
-    points[4, 1] = bad
+@pytest.mark.parametrize("shape", [(9, 3), (2, 9, 3), (2, 60, 3)])
+def test_what_is_not_finite_is_named(with_numba, bad, shape):
+    points = torch.randn(shape)
+    points[..., 4, 1] = bad
     with pytest.raises(ValueError, match="the first in row 4"):
         h0_edges(points.requires_grad_())
+
+
+@needs_numba
+@pytest.mark.parametrize("n", [9, 60])
+def test_a_loss_of_what_is_not_finite_is_nan(with_numba, n):
+    points = torch.randn(n, 3)
+    points[4, 1] = math.nan
+    loss = PersistentEntropyLoss()(points.requires_grad_(), torch.zeros(n, dtype=torch.long))
+    assert loss.isnan()
+
+
+def test_points_that_are_not_finite_have_edges_that_can_be_read(loop):
+    points = np.array([[[0.0], [math.nan], [1], [3]]])
+    edges, _ = loop(products(points), everywhere(1, 4), 0.0)
+    assert edges.min() >= 0
+    assert edges.max() < 4
 
 
 @needs_numba

@@ -62,7 +62,7 @@ def prim(  # noqa: C901 - compiled code calls no function that is not compiled
     for cloud in range(clouds):
         of = products[cloud]
         outside[:] = present[cloud]
-        length[:] = np.inf
+        length[:], pair[:] = np.inf, 0  # a point that is not finite keeps the pair (0, 0)
         last, count, greatest = -1, 0, 0.0
         for point in range(n - 1, -1, -1):
             if outside[point]:
