@@ -42,7 +42,7 @@ from conescope.ablation.weight_selection import choose
 from conescope.results import Ablation, AblationRun, Tried
 from conescope.training.provenance import hardware, versions
 
-ARMS = ("persistent-entropy:weight=1", "koleo", "variance-covariance")  # the published one at its weight
+ARMS = ("persistent-entropy:weight=1", "spectral-entropy")  # the published one at its weight
 SEEDS = (0, 1, 2)
 SHARE = 0.2  # of the training sequences, the last ones, held out to choose weights
 

@@ -35,6 +35,12 @@ from conescope.training.scores import classification_scores, main_score
 from conescope.training.tables import LabelledTexts
 
 SEEDS = (0, 1, 2, 3, 4)
+EVERY = (*PUBLISHED, *CHOSEN)
+ARMS = {
+    "lstm": (PUBLISHED[0], "koleo", "spectral-entropy", "uniformity"),  # steps are slow
+    "cnn": EVERY,
+    "vit": EVERY,
+}
 GRID = (0.003, 0.03, 0.3, 3.0)
 BATCH = 64
 SHARE = 0.2  # of the training data, held out to choose weights
@@ -198,7 +204,7 @@ def study(name: str, runs: Path) -> Ablation:
     data = data_of(kind)
     kept = Kept(runs, name, data)
     score = main_score(len(data.classes))
-    arms = [ArmSpec(), *(parse_arm(text) for text in (*PUBLISHED, *CHOSEN))]
+    arms = [ArmSpec(), *(parse_arm(text) for text in ARMS[name])]
     tried, choices = weights_of(kept, data, [arm for arm in arms if not arm.fixed], score)
     chosen = {choice.arm: choice.weight for choice in choices}
     weight_of = {arm.name: chosen.get(arm.name, arm.weight) for arm in arms}
