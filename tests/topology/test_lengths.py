@@ -259,3 +259,27 @@ def test_equal_lengths_keep_their_order():
     points = torch.tensor([[0.0], [2.0], [1.0], [3.0]])
     edges = torch.tensor([[0, 1], [2, 3], [0, 2], [1, 3]])
     assert ascending_lengths(points, edges)[0].tolist() == [[0, 2], [1, 3], [0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize("noncontiguous", [False, True])
+def test_rows_in_bags_are_the_rows_one_by_one(noncontiguous, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(module.MANY + 5, 7, generator=generator)
+    points = points.T.contiguous().T if noncontiguous else points
+    edges = torch.randint(0, 40, (300, 2), generator=generator)  # most points are at no end, some at many
+    edges[:3] = torch.tensor([[5, 5], [5, 6], [6, 5]])  # one without length, and one twice
+    pull = torch.randn(300, generator=generator)
+    found = []
+    for many in (module.MANY, len(points) + 1):
+        monkeypatch.setattr(module, "MANY", many)
+        wanted = points.detach().requires_grad_()
+        bars = edge_lengths(wanted, edges[1:])
+        bars.backward(pull[1:])
+        found.append((bars.detach(), wanted.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    assert_close(found[0][1], found[1][1], atol=1e-5, rtol=1e-5)
+    assert (found[0][1][40:] == 0).all()
+    with_zero = edge_lengths(points.requires_grad_(), edges)
+    assert with_zero[0] == 0
+    with_zero.backward(pull)
+    assert_close(points.grad, found[0][1], atol=1e-5, rtol=1e-5)

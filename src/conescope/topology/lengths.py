@@ -6,14 +6,17 @@ the other, with both signs. Nothing of size n x n is kept for backward.
 
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from conescope._types import Clouds, Edges, Lengths, Points
 from conescope.topology.placing import ORDINARY, SINGLE, product_roundoff
 
 SMALL = 48  # points of a cloud up to which products with a matrix of signs are cheaper than rows one by one
+MANY = 128  # points from which on bags of rows are cheaper, in float32
 
 
 def edge_lengths(points: Points, edges: Int64[Tensor, "edges 2"]) -> Float[Tensor, " edges"]:
@@ -125,6 +128,9 @@ def _differences(points: Tensor, edges: Tensor, incidence: Tensor | None) -> Ten
     """Return the first end of each edge minus the second."""
     if incidence is not None:
         return _product(incidence, points)
+    if _in_bags(points):
+        signs = torch.linspace(1, -1, 2).expand(edges.shape).contiguous()
+        return embedding_bag(edges, points, mode="sum", per_sample_weights=signs)
     return points.index_select(0, edges[:, 0]).sub_(points.index_select(0, edges[:, 1]))
 
 
@@ -134,9 +140,40 @@ def _at_ends(
     """Return, for each point, the pulls of edges that it is the first end of, less those of the others."""
     if incidence is not None:
         return _product((incidence if factor is None else incidence * factor[..., None]).mT, pull)
+    if factor is not None and _in_bags(points):
+        return _in_bags_of_points(len(points), edges, pull, factor)
     pull = pull if factor is None else pull * factor[:, None]
     moved = torch.zeros_like(points).index_add_(0, edges[:, 0], pull)
     return moved.index_add_(0, edges[:, 1], pull, alpha=-1)
+
+
+def _in_bags(points: Tensor) -> bool:
+    """Return whether rows are better gathered and added in one call that has no gradient.
+
+    A bag of an embedding is a weighted sum of rows. Of float32 on a CPU it takes half the time of rows that
+    are gathered first, or added one by one, and rounds the same.
+    """
+    if len(points) < MANY or not points.is_cpu or points.dtype != torch.float32:
+        return False
+    return not (torch.is_grad_enabled() or torch.compiler.is_compiling())
+
+
+def _in_bags_of_points(n: int, edges: Tensor, pull: Tensor, factor: Tensor) -> Tensor:
+    """Return `_at_ends`: the bag of a point holds its edges, in their order."""
+    ends = edges.numpy().ravel()
+    order = ends.argsort(kind="stable")
+    edge = order >> 1
+    factors = factor.numpy()[edge]
+    np.negative(factors, out=factors, where=(order & 1).astype(np.bool_))  # at the second end
+    starts = np.zeros(n, dtype=np.int64)
+    np.cumsum(np.bincount(ends, minlength=n)[:-1], out=starts[1:])
+    return embedding_bag(
+        torch.from_numpy(edge),
+        pull,
+        torch.from_numpy(starts),
+        mode="sum",
+        per_sample_weights=torch.from_numpy(factors),
+    )
 
 
 def _incidence(points: Tensor, edges: Tensor) -> Tensor:
