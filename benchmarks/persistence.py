@@ -63,7 +63,7 @@ CASES = {
     "4096": Case(4096, 768, peers={TOPOLOGICAL: 5, HDBSCAN: 2}),
     "20000": Case(20_000, 384, peers={TOPOLOGICAL: 45, HDBSCAN: 15}, passes=3, memory=0.8 * GB),
     "100000": Case(100_000, 384, most=25, memory=2.5 * GB, turns=1),
-    "1000000": Case(1_000_000, 64, turns=1),
+    "1000000": Case(1_000_000, 64, memory=2.5 * GB, turns=1),
 }
 QUICK = {
     "classes": Case(5, 8, clouds=3, peers={TOPOLOGICAL: 10}),
