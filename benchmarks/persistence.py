@@ -28,7 +28,7 @@ from torch import Tensor
 
 from benchmarks import machine
 from benchmarks.clouds import cloud
-from benchmarks.record import RESULTS, Agreement, Row, finish, seconds
+from benchmarks.record import RESULTS, Agreement, Row, Spent, finish, seconds
 from benchmarks.timing import PAUSE, Timed, once, quotient
 from conescope.topology import h0_lengths, prim, trees
 
@@ -298,16 +298,15 @@ def _ratios(
     totals: dict[str, float],
     plain: set[str],
 ) -> list[Row]:
+    what = f"H0 and its gradient, {size}, {kind}"
     rows = [
-        Row(
-            benchmark="persistence",
-            what=f"H0 and its gradient, {size}, {kind}, against {peer}",
-            n=case.n,
-            d=case.d,
-            value=_ratio(times[peer], times[OURS]),
-            unit="times faster",
+        _row(
+            case,
+            f"{what}, against {peer}",
+            _ratio(times[peer], times[OURS]),
+            "times faster",
+            seconds(times, OURS, peer),
             least=least,
-            seconds=seconds(times, OURS, peer),
             agreements=(Agreement.of(f"sum of the bars, {peer}", totals[OURS], totals[peer], ROUNDING),),
             note=f"{peer} with {PLAIN}; it ended without" if peer in plain else "",
         )
@@ -316,28 +315,24 @@ def _ratios(
     ]
     if COMPILED in times:
         rows.append(
-            Row(
-                benchmark="persistence",
-                what=f"H0 and its gradient, {size}, {kind}, {COMPILED} against {OURS}",
-                n=case.n,
-                d=case.d,
-                value=_ratio(times[OURS], times[COMPILED]),
-                unit="times faster",
-                seconds=seconds(times, COMPILED, OURS),
+            _row(
+                case,
+                f"{what}, {COMPILED} against {OURS}",
+                _ratio(times[OURS], times[COMPILED]),
+                "times faster",
+                seconds(times, COMPILED, OURS),
                 agreements=(Agreement.of("sum of the bars", totals[OURS], totals[COMPILED], 0),),
             )
         )
     if PASS in times:
         rows.append(
-            Row(
-                benchmark="persistence",
-                what=f"H0 and its gradient, {size}, {kind}, against {PASS} of all pairs",
-                n=case.n,
-                d=case.d,
-                value=_ratio(times[OURS], times[PASS]),
-                unit="times as long",
+            _row(
+                case,
+                f"{what}, against {PASS} of all pairs",
+                _ratio(times[OURS], times[PASS]),
+                "times as long",
+                seconds(times, OURS, PASS),
                 most=case.passes,
-                seconds=seconds(times, OURS, PASS),
             )
         )
     return rows
@@ -352,32 +347,40 @@ def _ratio(one: Timed, other: Timed) -> float:
 def _limits(case: Case, kind: str, size: str, points: Tensor, times: dict[str, Timed]) -> list[Row]:
     rows = []
     if case.most is not None:
-        rows.append(
-            Row(
-                benchmark="persistence",
-                what=f"H0 and its gradient, {size}, {kind}",
-                n=case.n,
-                d=case.d,
-                value=times[OURS].median,
-                unit="s",
-                most=case.most,
-                seconds=seconds(times, OURS),
-            )
-        )
+        what = f"H0 and its gradient, {size}, {kind}"
+        rows.append(_row(case, what, times[OURS].median, "s", seconds(times, OURS), most=case.most))
     taken = None if case.memory is None else memory_of(points)
     if case.memory is not None and taken is not None:
-        rows.append(
-            Row(
-                benchmark="persistence",
-                what=f"memory beyond the points, {size}, {kind}",
-                n=case.n,
-                d=case.d,
-                value=taken / 1e6,
-                unit="MB",
-                most=case.memory / 1e6,
-            )
-        )
+        what = f"memory beyond the points, {size}, {kind}"
+        rows.append(_row(case, what, taken / 1e6, "MB", {}, most=case.memory / 1e6))
     return rows
+
+
+def _row(
+    case: Case,
+    what: str,
+    value: float,
+    unit: str,
+    taken: dict[str, Spent],
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    agreements: tuple[Agreement, ...] = (),
+    note: str = "",
+) -> Row:
+    return Row(
+        benchmark="persistence",
+        what=what,
+        n=case.n,
+        d=case.d,
+        value=value,
+        unit=unit,
+        least=least,
+        most=most,
+        seconds=taken,
+        agreements=agreements,
+        note=note,
+    )
 
 
 if __name__ == "__main__":
