@@ -23,6 +23,7 @@ COLUMNS = 3
 SIZE = (1200, 330)  # pixels: the width of all, the height of a row
 COLORS = (*qualitative.D3, *qualitative.Dark2)
 SYMBOLS = ("circle", "square", "diamond", "triangle-up")  # one each time that the colors are used up
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def figure(found: Mapping[str, Ablation]) -> Figure:
@@ -101,7 +102,9 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     drawn = figure(found)
-    browser_path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+    browser_path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser_path is None:
+        raise SystemExit(f"the figure is drawn by a browser, and none of {', '.join(BROWSERS)} is there")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         page = Path(folder) / "figure.html"
         drawn.write_html(page, include_plotlyjs=True, config={"staticPlot": True})
