@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -28,7 +29,7 @@ from torch import Tensor
 
 from benchmarks import machine
 from benchmarks.clouds import cloud
-from benchmarks.record import RESULTS, Agreement, Row, Spent, finish, seconds
+from benchmarks.record import RESULTS, Agreement, Row, finish, seconds
 from benchmarks.timing import PAUSE, Timed, once, quotient
 from conescope.topology import h0_lengths, prim, trees
 
@@ -298,14 +299,13 @@ def _ratios(
     totals: dict[str, float],
     plain: set[str],
 ) -> list[Row]:
-    what = f"H0 and its gradient, {size}, {kind}"
+    row, what = _row_of(case), f"H0 and its gradient, {size}, {kind}"
     rows = [
-        _row(
-            case,
-            f"{what}, against {peer}",
-            _ratio(times[peer], times[OURS]),
-            "times faster",
-            seconds(times, OURS, peer),
+        row(
+            what=f"{what}, against {peer}",
+            value=_ratio(times[peer], times[OURS]),
+            unit="times faster",
+            seconds=seconds(times, OURS, peer),
             least=least,
             agreements=(Agreement.of(f"sum of the bars, {peer}", totals[OURS], totals[peer], ROUNDING),),
             note=f"{peer} with {PLAIN}; it ended without" if peer in plain else "",
@@ -315,23 +315,21 @@ def _ratios(
     ]
     if COMPILED in times:
         rows.append(
-            _row(
-                case,
-                f"{what}, {COMPILED} against {OURS}",
-                _ratio(times[OURS], times[COMPILED]),
-                "times faster",
-                seconds(times, COMPILED, OURS),
+            row(
+                what=f"{what}, {COMPILED} against {OURS}",
+                value=_ratio(times[OURS], times[COMPILED]),
+                unit="times faster",
+                seconds=seconds(times, COMPILED, OURS),
                 agreements=(Agreement.of("sum of the bars", totals[OURS], totals[COMPILED], 0),),
             )
         )
     if PASS in times:
         rows.append(
-            _row(
-                case,
-                f"{what}, against {PASS} of all pairs",
-                _ratio(times[OURS], times[PASS]),
-                "times as long",
-                seconds(times, OURS, PASS),
+            row(
+                what=f"{what}, against {PASS} of all pairs",
+                value=_ratio(times[OURS], times[PASS]),
+                unit="times as long",
+                seconds=seconds(times, OURS, PASS),
                 most=case.passes,
             )
         )
@@ -345,42 +343,20 @@ def _ratio(one: Timed, other: Timed) -> float:
 
 
 def _limits(case: Case, kind: str, size: str, points: Tensor, times: dict[str, Timed]) -> list[Row]:
-    rows = []
+    row, rows = _row_of(case), []
     if case.most is not None:
         what = f"H0 and its gradient, {size}, {kind}"
-        rows.append(_row(case, what, times[OURS].median, "s", seconds(times, OURS), most=case.most))
+        took = times[OURS].median
+        rows.append(row(what=what, value=took, unit="s", seconds=seconds(times, OURS), most=case.most))
     taken = None if case.memory is None else memory_of(points)
     if case.memory is not None and taken is not None:
         what = f"memory beyond the points, {size}, {kind}"
-        rows.append(_row(case, what, taken / 1e6, "MB", {}, most=case.memory / 1e6))
+        rows.append(row(what=what, value=taken / 1e6, unit="MB", most=case.memory / 1e6))
     return rows
 
 
-def _row(
-    case: Case,
-    what: str,
-    value: float,
-    unit: str,
-    taken: dict[str, Spent],
-    *,
-    least: float | None = None,
-    most: float | None = None,
-    agreements: tuple[Agreement, ...] = (),
-    note: str = "",
-) -> Row:
-    return Row(
-        benchmark="persistence",
-        what=what,
-        n=case.n,
-        d=case.d,
-        value=value,
-        unit=unit,
-        least=least,
-        most=most,
-        seconds=taken,
-        agreements=agreements,
-        note=note,
-    )
+def _row_of(case: Case) -> Callable[..., Row]:
+    return partial(Row, benchmark="persistence", n=case.n, d=case.d)
 
 
 if __name__ == "__main__":

@@ -283,3 +283,23 @@ def test_rows_in_bags_are_the_rows_one_by_one(noncontiguous, monkeypatch):
     assert with_zero[0] == 0
     with_zero.backward(pull)
     assert_close(points.grad, found[0][1], atol=1e-5, rtol=1e-5)
+
+
+def test_bags_mind_neither_a_default_number_type_nor_that_there_are_no_edges():
+    points = cloud(module.MANY, 3, dtype=torch.float32).requires_grad_()
+    edges = torch.tensor([[0, 1], [1, 2]])
+    expected = torch.linalg.vector_norm((points[edges[:, 0]] - points[edges[:, 1]]).detach(), dim=1)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = edge_lengths(points, edges)
+        found.sum().backward()
+    finally:
+        torch.set_default_dtype(before)
+    assert_close(found.detach(), expected)
+    assert points.grad[1].abs().sum() > 0
+    points.grad = None
+    none = edge_lengths(points, edges[:0])
+    none.sum().backward()
+    assert none.shape == (0,)
+    assert (points.grad == 0).all()
