@@ -75,11 +75,12 @@ def cloud(count: int, seed: int = 0) -> Tensor:
 
 def called(loss: Loss, points: Tensor, labels: Tensor | None) -> Callable[[], Any]:
     """Return a call that takes the loss and its gradient several times."""
+    given = points.clone().requires_grad_()
 
     def call() -> float:
         value = torch.zeros(())
         for _ in range(CALLS):
-            given = points.clone().requires_grad_()
+            given.grad = None  # a training has the points anyway, but not their gradient
             value = loss(given, labels)
             value.backward()
         return float(value.detach())

@@ -1,14 +1,16 @@
 """One tree, whichever way its cloud goes: across the borders of size, with copies, under any setting."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conescope.topology import light, trees
-from conescope.topology.lengths import edge_lengths
-from conescope.topology.trees import padded_edges, spanning_edges, spanning_trees
+from conescope.topology import light, products, trees
+from conescope.topology.lengths import edge_lengths, edge_lengths_of_clouds
+from conescope.topology.trees import padded_edges, spanning_edges
 from tests.reference.spanning import is_tree, kruskal_edges, prim_lengths
 from tests.topology.clouds import KINDS
 
@@ -143,7 +145,8 @@ def test_padded_clouds_are_trees_of_their_points():
     present = torch.zeros(len(clouds), 20, dtype=torch.bool)
     for row, size in zip(present, sizes, strict=True):
         row[rng.permutation(20)[:size]] = True
-    edges, lengths = spanning_trees(clouds, present)
+    edges = padded_edges(clouds, present)
+    lengths = edge_lengths_of_clouds(clouds, edges)
     for points, here, pairs, found, size in zip(clouds, present, edges, lengths, sizes, strict=True):
         bars = max(size - 1, 0)
         assert pairs[bars:].tolist() == [[0, 0]] * (19 - bars)
@@ -169,10 +172,24 @@ def test_compiled_the_same_answer(fresh_compiler, without_shape_checks):
     clouds = torch.stack([cloud(kind, 12, 7) for kind in sorted(KINDS)])
     present = torch.rand(clouds.shape[:2], generator=torch.Generator().manual_seed(0)) < 0.8
     assert torch.equal(compiled(padded_edges)(clouds), padded_edges(clouds))
-    for found, expected in zip(
-        compiled(spanning_trees)(clouds, present), spanning_trees(clouds, present), strict=True
-    ):
-        assert torch.equal(found, expected)
+    edges = padded_edges(clouds, present)
+    assert torch.equal(compiled(padded_edges)(clouds, present), edges)
+    lengths = edge_lengths_of_clouds(clouds, edges)
+    assert torch.equal(compiled(edge_lengths_of_clouds)(clouds, edges), lengths)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from(sorted(KINDS)), st.integers(0, 9), st.integers(1, 20), st.integers(0, 2**31))
+def test_clouds_may_be_rows_of_points(kind, clouds, n, seed):
+    """Many clouds at once, some of them twice, and more of them than are multiplied at a time."""
+    points = cloud(kind, 30, 5, seed)
+    generator = torch.Generator().manual_seed(seed)
+    members = torch.randint(30, (clouds, n), generator=generator)
+    present = torch.rand(clouds, n, generator=generator) < 0.8
+    with patch.object(products, "TOGETHER", 3 * n * 5):
+        found, all_present = padded_edges(points, present, members), padded_edges(points, None, members)
+    assert torch.equal(found, padded_edges(points[members], present))
+    assert torch.equal(all_present, padded_edges(points[members]))
 
 
 def test_shapes_do_not_depend_on_the_points(fresh_compiler, without_shape_checks):

@@ -1,5 +1,7 @@
 """Unit vectors for losses: in the precision of the points, without a look at their contents."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -12,14 +14,43 @@ def unit_vectors(points: Points) -> tuple[Points, Bool[Tensor, " n"]]:
 
     A vector whose coordinates are all below the square root of the smallest normal number (1e-19 in
     float32) counts as zero: it has no direction, stays zero and gets gradient zero. For all others the
-    gradient, which goes as 1 / length, is finite.
+    gradient, which goes as 1 / length, is finite. The gradient has a gradient.
 
     >>> unit_vectors(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))[0]
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    size: Float[Tensor, "n 1"] = points.detach().abs().amax(dim=1, keepdim=True)
+    size: Float[Tensor, "n 1"] = torch.linalg.vector_norm(points.detach(), torch.inf, dim=1, keepdim=True)
     found = ~(size < torch.finfo(points.dtype).tiny ** 0.5)  # so that NaN is found, and stays NaN
-    rows = torch.where(found, points, 0) / torch.where(found, size, 1)  # no square leaves the range
-    length = torch.linalg.vector_norm(torch.where(found, rows, 1), dim=1, keepdim=True)
-    return rows / length, found[:, 0]
+    size = torch.where(found, size, torch.inf)
+    return _UnitVectors.apply(points, size)[0], found[:, 0]  # type: ignore[no-untyped-call]
+
+
+class _UnitVectors(torch.autograd.Function):
+    """u = x / |x|, with gradient (g - u <u, g>) / |x|; lengths come in the unit `size`, which is a constant.
+
+    A row of size infinity becomes zero. Step by step this would take five tensors as large as the points, and
+    nine for the gradient; memory that is touched for the first time is most of what a small loss costs.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(points: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
+        rows = points / size  # no square leaves the range
+        lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        lengths = torch.where(lengths == 0, 1, lengths)
+        return rows.div_(lengths), lengths
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*output, inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, of_units: Tensor, of_lengths: Tensor) -> tuple[Tensor, None]:
+        # both outputs have gradients, so that a gradient of this gradient finds its way
+        units, lengths, size = ctx.saved_tensors
+        along = (of_units * units).sum(dim=1, keepdim=True)
+        across = torch.addcmul(of_units, units, along - of_lengths * lengths, value=-1)
+        scale = 1 / lengths / size
+        return across * scale if torch.is_grad_enabled() else across.mul_(scale), None

@@ -25,7 +25,7 @@ from conescope.losses.directions import unit_vectors
 from conescope.losses.prepared import full_precision, spoiled_by_nan, zero_loss
 from conescope.losses.weights import check_weight
 from conescope.topology.lengths import edge_lengths_of_clouds
-from conescope.topology.placing import placed
+from conescope.topology.products import products
 
 EPS = 1e-8  # published
 DINOV2_WEIGHT = 0.1
@@ -110,8 +110,8 @@ def _nearest(
     rows: Float[Tensor, "clouds n d"], enters: Bool[Tensor, "clouds n"]
 ) -> Int64[Tensor, "clouds n"]:
     """Return for each row the nearest other one of its cloud, of those that enter; the first at ties."""
-    near = placed(rows)  # products of these tell close distances apart, wherever the cloud lies
-    squares = near.square().sum(dim=2)
-    distances = squares[:, None] - 2 * torch.bmm(near, near.mT)  # less a constant of the row
+    found = products(rows)
+    squares = found.diagonal(dim1=1, dim2=2)
+    distances = squares[:, None] - 2 * found  # less a constant of the row
     distances.masked_fill_(~enters[:, None], torch.inf).diagonal(dim1=1, dim2=2).fill_(torch.inf)
     return distances.argmin(dim=2)

@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from conescope._check import check_labels, check_points, surely_finite
 from conescope._types import Labels, Points, Scalar
 from conescope.topology.entropy import entropy_of_shares
-from conescope.topology.lengths import SMALL, edge_lengths
+from conescope.topology.lengths import edge_lengths
 from conescope.topology.selection import Rule, check_rule, features
-from conescope.topology.trees import padded_edges, spanning_trees
+from conescope.topology.trees import padded_edges
 
 
 class PersistentEntropyTerms(NamedTuple):
@@ -126,11 +126,7 @@ def _bars(
     points: Points, members: Int64[Tensor, "classes m"], present: Bool[Tensor, "classes m"]
 ) -> Float[Tensor, "classes bars"]:
     """Return the lengths of the bars of each class, 0 for those it lacks."""
-    count, largest = members.shape
-    clouds = points.index_select(0, members.flatten()).reshape(count, largest, points.shape[1])
-    if largest <= SMALL:
-        return spanning_trees(clouds, present)[1]
-    edges = padded_edges(clouds, present)  # of large ones the gradient goes straight to the points
+    edges = padded_edges(points, present, members)
     rows = members.gather(1, edges.flatten(1)).reshape(-1, 2)
     return edge_lengths(points, rows).reshape(edges.shape[:2])
 

@@ -114,8 +114,7 @@ def _edges_of_groups(
         rows = torch.nn.utils.rnn.pad_sequence([members[number] for number in small], True, -1)
         present = rows >= 0
         rows = rows.clamp(min=0)
-        clouds = points.index_select(0, rows.flatten()).reshape(*rows.shape, points.shape[1])
-        found = padded_edges(clouds, present)
+        found = padded_edges(points, present, rows)
         for number, at, pairs in zip(small, rows, found, strict=True):
             edges[number] = at[pairs[: max(len(members[number]) - 1, 0)]]
     return [pairs.sort(dim=1).values for pairs in edges]

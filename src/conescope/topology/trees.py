@@ -18,13 +18,11 @@ from conescope._check import check_finite
 from conescope._copies import distinct_rows
 from conescope._types import Clouds, Edges, Points
 from conescope.topology.dense import dense_tree
-from conescope.topology.lengths import edge_lengths_of_clouds
 from conescope.topology.light import Progress, light_tree
-from conescope.topology.placing import placed
 from conescope.topology.prim import Prim, compiled_prim
+from conescope.topology.products import products
 from conescope.topology.spanning import minimum_spanning_edges
 
-TOGETHER = 1 << 18  # coordinates that are multiplied at a time on a CPU: as float64 they stay in its cache
 ALONE = 192  # points from which on a cloud of a batch is better off alone
 FEW = 128  # points up to which a compiled loop, if there is one, is faster than rounds over the matrix
 LARGE = 6144  # points from which on its matrix is not held
@@ -44,9 +42,9 @@ def spanning_edges(
     with torch.autocast(points.device.type, enabled=False):
         if len(points) >= LARGE or not points.is_cpu:
             check_finite(points)  # `dense_tree` does it by itself
-        if (prim := _prim_for(points)) is not None:
+        if (prim := _prim_for(points, len(points))) is not None:
             check_finite(points)
-            trees, certain = _by_prim(prim, points[None], None)
+            trees, certain = _by_prim(prim, products(points[None]), points.shape[1], None)
             if certain.all():
                 return trees[0]
         firsts, copies = _copies(points) if len(points) >= LARGE else (None, None)
@@ -82,30 +80,28 @@ def _copies(points: Points) -> tuple[Int64[Tensor, " distinct"], Int64[Tensor, "
     return first.sort().values, torch.stack([first[kind[copies]], copies], dim=1)
 
 
-def spanning_trees(
-    clouds: Float[Tensor, "clouds n d"], present: Bool[Tensor, "clouds n"]
-) -> tuple[Edges, Float[Tensor, "clouds bars"]]:
-    """Return the minimum spanning tree of the present points of each padded cloud: edges and lengths.
-
-    A cloud of c points has c - 1 edges, ascending by pair; the rest of its n - 1 rows are (0, 0) with length
-    0 and no gradient. Lengths are float32, or float64 for float64 points.
-    """
-    edges = padded_edges(clouds, present)
-    return edges, edge_lengths_of_clouds(clouds, edges)
-
-
 @torch.no_grad()
 def padded_edges(
-    clouds: Float[Tensor, "clouds n d"], present: Bool[Tensor, "clouds n"] | None = None
+    points: Float[Tensor, "*clouds_or_all d"],
+    present: Bool[Tensor, "clouds n"] | None = None,
+    members: Int64[Tensor, "clouds n"] | None = None,
 ) -> Edges:
-    """Return the edges of `spanning_trees`; all points are present if nothing else is said."""
-    n = clouds.shape[1]
-    waits = clouds.is_cpu and not torch.compiler.is_compiling()
+    """Return the edges of the minimum spanning tree of the present points of each padded cloud.
+
+    A cloud of c points has c - 1 edges, ascending by pair; the rest of its n - 1 rows are (0, 0).
+
+    Args:
+        points: of clouds of one size, or all points, one a row, if there are `members`.
+        present: which of the points there are, None for all.
+        members: the rows of each cloud. Edges are between places within a cloud all the same.
+    """
+    n = points.shape[1] if members is None else members.shape[1]
+    waits = points.is_cpu and not torch.compiler.is_compiling()
     if present is not None and waits and bool(present.all()):
         present = None  # clouds of one size: nothing to blank out
-    if (prim := _prim_for(clouds)) is not None:
-        return _by_prim(prim, clouds, present)[0]
-    distances = _products(clouds, present)
+    distances = products(points, present, members)
+    if (prim := _prim_for(points, n)) is not None:
+        return _by_prim(prim, distances, points.shape[-1], present)[0]
     squares = distances.diagonal(dim1=1, dim2=2).clone()
     distances.mul_(-2).add_(squares[:, None, :]).add_(squares[:, :, None])
     distances = torch.maximum(distances, distances.mT).clamp_(min=0)  # to the bit, a product is not symmetric
@@ -116,41 +112,20 @@ def padded_edges(
     return torch.stack([numbers // max(n, 1), numbers % max(n, 1)], dim=-1)
 
 
-def _prim_for(points: Clouds) -> Prim | None:
+def _prim_for(points: Clouds, size: int) -> Prim | None:
     """Return the compiled loop if it pays: for small clouds whose gradient is wanted, as in training.
 
     A call or two would not make up for the import of numba, or for compiling.
     """
     trained = points.requires_grad and points.is_cpu and not torch.compiler.is_compiling()
-    return compiled_prim() if trained and points.shape[-2] <= FEW else None
+    return compiled_prim() if trained and size <= FEW else None
 
 
 def _by_prim(
-    prim: Prim, clouds: Float[Tensor, "clouds n d"], present: Bool[Tensor, "clouds n"] | None
+    prim: Prim, products: Float[Tensor, "clouds n n"], d: int, present: Bool[Tensor, "clouds n"] | None
 ) -> tuple[Edges, Bool[Tensor, " clouds"]]:
-    """Return the edges of `spanning_trees`, and whether products in float64 were enough to tell."""
-    products = _products(clouds, present).numpy()
-    there = np.ones(clouds.shape[:2], dtype=np.bool_) if present is None else present.numpy()
-    roundoff = (2 * clouds.shape[2] + 24) * 2.0**-53  # the bound of `dense`, in float64
-    edges, certain = prim(products, there, 2 * roundoff)
+    """Return the edges of `padded_edges`, and whether products in float64 were enough to tell."""
+    there = np.ones(products.shape[:2], dtype=np.bool_) if present is None else present.numpy()
+    roundoff = (2 * d + 24) * 2.0**-53  # the bound of `dense`, in float64
+    edges, certain = prim(products.numpy(), there, 2 * roundoff)
     return torch.from_numpy(edges), torch.from_numpy(certain)
-
-
-def _products(
-    clouds: Float[Tensor, "clouds n d"], present: Bool[Tensor, "clouds n"] | None
-) -> Float[Tensor, "clouds n n"]:
-    """Return the float64 products of the points of each cloud, which are placed near the origin."""
-    count, n, d = clouds.shape
-    waits = clouds.is_cpu and not torch.compiler.is_compiling()
-    if not waits:
-        rows = placed(clouds, present)
-        return torch.bmm(rows, rows.mT)
-    height = max(TOGETHER // max(n * d, 1), 1)
-    products = torch.empty(count, n, n, dtype=torch.float64)
-    held = torch.empty(min(height, count), n, d, dtype=torch.float64)
-    for start in range(0, count, height):
-        part = slice(start, min(start + height, count))
-        of = None if present is None else present[part]
-        rows = placed(clouds[part], of, held[: part.stop - start])
-        torch.bmm(rows, rows.mT, out=products[part])
-    return products
