@@ -75,6 +75,7 @@ def test_rows_that_are_not_contiguous_and_the_number_type():
     assert not units(wide).requires_grad
 
 
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_compiled(without_shape_checks):
     torch.compiler.reset()
     points = cloud(4, 3, dtype=torch.float32)
