@@ -3,12 +3,14 @@
     python -m benchmarks.regularizers [--quick] [-o FILE]
 
 One cloud of 64 points in 768 dimensions, and 64 classes of 16. The step is of MiniLM with a linear head on 64
-sentences of BBC News: forward, backward and AdamW. A full run writes results/regularizers.json.
+sentences of BBC News: forward, backward and AdamW. Each loss is called as a training calls it: once a step,
+after the forward pass, with what that leaves in caches and memory, and compared with the rest of that step.
+A full run writes results/regularizers.json.
 """
 
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from experiments.encoders.embed import bbc, weights
@@ -16,12 +18,11 @@ from torch import Tensor, nn
 
 from benchmarks.clouds import Law
 from benchmarks.record import RESULTS, Row, run_alone, seconds
-from benchmarks.timing import Timed, in_turns, quotient
+from benchmarks.timing import Timed, once, quotient
 from conescope import losses
 
 POINTS, CLASSES, EACH, DIMENSIONS = 64, 64, 16, 768
 ROUNDS = {"full": 15, "quick": 1}
-CALLS = 5  # of a loss in a round, so that a round is long enough to be timed
 STEP = "training step of MiniLM, bfloat16"
 Loss = Callable[[Tensor, Tensor | None], Tensor]
 CLOUD: dict[str, Callable[[], Loss]] = {
@@ -73,43 +74,32 @@ def cloud(count: int, seed: int = 0) -> Tensor:
     return Law(DIMENSIONS, seed).draw(count)
 
 
-def called(loss: Loss, points: Tensor, labels: Tensor | None) -> Callable[[], Any]:
-    """Return a call that takes the loss and its gradient several times."""
-    given = points.clone().requires_grad_()
+class Training:
+    """MiniLM with a linear head, which never changes."""
 
-    def call() -> float:
-        value = torch.zeros(())
-        for _ in range(CALLS):
-            given.grad = None  # a training has the points anyway, but not their gradient
-            value = loss(given, labels)
-            value.backward()
-        return float(value.detach())
+    def __init__(self, batch: int) -> None:
+        from transformers import AutoModel, AutoTokenizer
 
-    return call
+        folder = weights("minilm", RESULTS)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.model = AutoModel.from_pretrained(folder, dtype=torch.float32).train()
+        self.head = nn.Linear(self.model.config.hidden_size, 5)
+        self.optimizer = torch.optim.AdamW([*self.model.parameters(), *self.head.parameters()], lr=0.0)
+        self.texts = tokenizer(bbc(batch).texts, padding=True, return_tensors="pt")
+        self.labels = torch.arange(batch) % 5
 
-
-def training_step(batch: int) -> Callable[[], Any]:
-    """Return one step of MiniLM with a linear head."""
-    from transformers import AutoModel, AutoTokenizer
-
-    folder = weights("minilm", RESULTS)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModel.from_pretrained(folder, dtype=torch.float32).train()
-    head = nn.Linear(model.config.hidden_size, 5)
-    optimizer = torch.optim.AdamW([*model.parameters(), *head.parameters()], lr=0.0)
-    texts = tokenizer(bbc(batch).texts, padding=True, return_tensors="pt")
-    labels = torch.arange(batch) % 5
-
-    def step() -> float:
+    def step(self, loss: Loss, points: Tensor, labels: Tensor | None) -> tuple[float, float]:
+        """Return the seconds of the loss with its gradient, and of the step without it."""
+        points = points.clone().requires_grad_()
+        begin = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16):
-            logits = head(model(**texts).last_hidden_state[:, 0])
-        loss = nn.functional.cross_entropy(logits.float(), labels)
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        return float(loss.detach())
-
-    return step
+            logits = self.head(self.model(**self.texts).last_hidden_state[:, 0])
+        task = nn.functional.cross_entropy(logits.float(), self.labels)
+        taken = once(lambda: loss(points, labels).backward())
+        task.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return taken, time.perf_counter() - begin - taken
 
 
 def rows(size: str) -> list[Row]:
@@ -122,39 +112,48 @@ def rows(size: str) -> list[Row]:
         f"{POINTS // 2} pairs x {DIMENSIONS}": (PAIRS, points, pairs),
         f"{CLASSES} classes x {EACH} x {DIMENSIONS}": (PER_CLASS, *classes),
     }
-    arms = {STEP: training_step(POINTS)}
+    arms: dict[str, tuple[Loss, Tensor, Tensor | None]] = {}
     for shape, (table, given, classes_of) in shapes.items():
         # losses of one cloud get no labels: two classes would be two clouds to some of them
         arms |= {
-            f"{name}, {shape}": called(make(), given, None if table is CLOUD else classes_of)
+            f"{name}, {shape}": (make(), given, None if table is CLOUD else classes_of)
             for name, make in table.items()
         }
-    times, _ = in_turns(arms, ROUNDS[size])
+    of_losses, of_steps = in_steps(arms, ROUNDS[size])
+    steps = Timed(tuple(taken for times in of_steps.values() for taken in times.seconds))
     return [
         Row(
             benchmark="regularizers",
             what=f"{name}, share of a step",
-            value=100 * quotient(times[name], times[STEP]) / CALLS,
+            value=100 * quotient(of_losses[name], of_steps[name]),
             unit="%",
             d=DIMENSIONS,
             most=0.5 if name.startswith("PersistentEntropyLoss") else 1.0,
-            seconds=seconds({name: _one_call(times[name])}),
+            seconds=seconds({name: of_losses[name]}),
         )
         for name in arms
-        if name != STEP
     ] + [
         Row(
             benchmark="regularizers",
             what=STEP,
-            value=times[STEP].median * 1e3,
+            value=steps.median * 1e3,
             unit="ms",
-            seconds=seconds(times, STEP),
+            seconds=seconds({STEP: steps}),
         )
     ]
 
 
-def _one_call(times: Timed) -> Timed:
-    return Timed(tuple(taken / CALLS for taken in times.seconds))
+def in_steps(
+    arms: Mapping[str, tuple[Loss, Tensor, Tensor | None]], rounds: int
+) -> tuple[dict[str, Timed], dict[str, Timed]]:
+    """Return the seconds of each loss, and of the steps it was called in; a first round does not count."""
+    training = Training(POINTS)
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in arms}
+    for _ in range(1 + rounds):
+        for name, (loss, points, labels) in arms.items():
+            taken[name].append(training.step(loss, points, labels))
+    of_losses = {name: Timed(tuple(one for one, _ in times[1:])) for name, times in taken.items()}
+    return of_losses, {name: Timed(tuple(step for _, step in times[1:])) for name, times in taken.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from conescope.topology.placing import placed
 
-TOGETHER = 1 << 18  # coordinates that are multiplied at a time on a CPU: as float64 they stay in its cache
+TOGETHER = 1 << 17  # coordinates that are multiplied at a time on a CPU: as float64 they stay in its cache
 
 
 @torch.no_grad()
