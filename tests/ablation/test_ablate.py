@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import re
 import sys
 
 import pytest
@@ -15,6 +16,7 @@ from conescope.ablation.weight_selection import select_weights
 from conescope.results.ablation import Ablation
 from conescope.survey.measure import measure
 from conescope.training.encoder import encode, load_tokenizer
+from conescope.training.provenance import training_versions
 from conescope.training.recipe import Recipe
 from conescope.training.scores import classification_scores
 from conescope.training.single_run import train_model
@@ -180,6 +182,16 @@ def test_a_folder_is_of_one_kind_of_device(model, tmp_path):
     (tmp_path / "runs").mkdir()
     (tmp_path / "device.json").write_text(json.dumps({"device": "cuda", "precision": "fp32"}))
     with pytest.raises(ValueError, match="device = cuda, now it is cpu"):
+        ablate(plan(model, ("none",)), tmp_path)
+    assert not list((tmp_path / "runs").iterdir())
+
+
+@pytest.mark.parametrize("library", ["torch", "transformers"])
+def test_a_folder_is_of_the_libraries_that_its_runs_were_made_with(model, tmp_path, library):
+    here = training_versions()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "versions.json").write_text(json.dumps(here | {library: "1.2.3"}))
+    with pytest.raises(ValueError, match=rf"{library} = 1\.2\.3, now it is {re.escape(here[library])}"):
         ablate(plan(model, ("none",)), tmp_path)
     assert not list((tmp_path / "runs").iterdir())
 

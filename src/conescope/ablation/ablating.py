@@ -4,6 +4,7 @@ The folder of an ablation holds
 
     settings.json   what all its runs have in common
     device.json     the kind of device and the precision that they were made with
+    versions.json   the versions of torch and transformers
     weights.json    a hash of the weights that they began with
     selection/      one file for each weight that was tried
     runs/           a folder for each arm and seed, named after all that determines its numbers
@@ -34,7 +35,7 @@ from conescope.ablation.statistics import front, paired_differences, plain_arm, 
 from conescope.ablation.weight_selection import Trial, plain_trials, select_weights
 from conescope.results.ablation import Ablation, AblationArm, Choice, Tried
 from conescope.training.experiment import claim_settings, weights_hash
-from conescope.training.provenance import hardware, versions
+from conescope.training.provenance import hardware, training_versions, versions
 from conescope.training.regularize import regularize
 
 
@@ -56,8 +57,8 @@ def ablate(
 
     Raises:
         ValueError: if the folder holds an ablation with another recipe, other data, or from another kind of
-            device (its dropout is another one, so that seeds would not pair), or of other weights in the same
-            model folder, or the model or a setting is not usable.
+            device or another version of torch or transformers (their numbers are others, so that seeds would
+            not pair), or of other weights in the same model folder, or the model or a setting is not usable.
     """
     folder = Path(folder)
     tell: Progress = progress or (lambda arm, seed, step, steps, loss: None)
@@ -123,6 +124,7 @@ def _claim(folder: Path, plan: Plan) -> None:
     common = {
         "settings.json": shared_settings(plan),
         "device.json": {"device": device.type, "precision": precision},
+        "versions.json": training_versions(),
         "weights.json": {"weights_sha256": weights_hash(plan.recipe.model)},
     }
     (folder / "claims").mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,13 @@ from typing import Any
 
 import torch
 
+TRAINING = ("torch", "transformers")  # another version of these may give a run of the same seed other numbers
+
+
+def training_versions() -> dict[str, str]:
+    """Return the versions of the libraries that train."""
+    return {name: importlib.metadata.version(name) for name in TRAINING}
+
 
 def versions() -> dict[str, str]:
     """Return the versions of Python, conescope and what computes the numbers."""
