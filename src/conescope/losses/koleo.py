@@ -110,7 +110,7 @@ def _nearest(
     rows: Float[Tensor, "clouds n d"], enters: Bool[Tensor, "clouds n"]
 ) -> Int64[Tensor, "clouds n"]:
     """Return for each row the nearest other one of its cloud, of those that enter; the first at ties."""
-    found = products(rows)
+    found = products(rows)  # about the origin: they tell close distances apart, wherever the cloud lies
     squares = found.diagonal(dim1=1, dim2=2)
     distances = squares[:, None] - 2 * found  # less a constant of the row
     distances.masked_fill_(~enters[:, None], torch.inf).diagonal(dim1=1, dim2=2).fill_(torch.inf)

@@ -122,10 +122,10 @@ def _prim_for(points: Clouds, size: int) -> Prim | None:
 
 
 def _by_prim(
-    prim: Prim, products: Float[Tensor, "clouds n n"], d: int, present: Bool[Tensor, "clouds n"] | None
+    prim: Prim, gram: Float[Tensor, "clouds n n"], d: int, present: Bool[Tensor, "clouds n"] | None
 ) -> tuple[Edges, Bool[Tensor, " clouds"]]:
-    """Return the edges of `padded_edges`, and whether products in float64 were enough to tell."""
-    there = np.ones(products.shape[:2], dtype=np.bool_) if present is None else present.numpy()
+    """Return the edges of `padded_edges`, and whether products in float64 are enough to tell them."""
+    there = np.ones(gram.shape[:2], dtype=np.bool_) if present is None else present.numpy()
     roundoff = (2 * d + 24) * 2.0**-53  # the bound of `dense`, in float64
-    edges, certain = prim(products.numpy(), there, 2 * roundoff)
+    edges, certain = prim(gram.numpy(), there, 2 * roundoff)
     return torch.from_numpy(edges), torch.from_numpy(certain)
