@@ -62,7 +62,7 @@ def training_signatures(
     skipped = _mean(history, "classes_skipped")
     if skipped is not None and skipped > 0:
         text = f"{skipped:.2f} classes a batch had too few points for the regularizer and were skipped"
-        remedy = "lower min_points, enlarge the batch, or give it a memory (memory=512)"
+        remedy = "lower min_points or enlarge the batch"
         found.append(Signature("classes skipped", f"{text}; {remedy}"))
     share = _mean(history, "gradient_share", at_least=ROWS)
     if share is not None and share > TAKING_OVER:
@@ -92,7 +92,7 @@ def _idle(history: Sequence[Row], known: Known) -> list[Signature]:
     if known.classes and known.dimension and bars / known.classes + 1 < known.dimension:
         points = bars / known.classes + 1
         text = f"{points:.0f} points of a class in a batch are few for {known.dimension} dimensions"
-        found.append(Signature("small clouds", f"{text}; try a larger batch or a memory (memory=512)"))
+        found.append(Signature("small clouds", f"{text}; try a larger batch"))
     return found
 
 
