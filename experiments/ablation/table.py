@@ -115,7 +115,7 @@ def _study(name: str, found: Ablation) -> Iterator[str]:
     )
     yield ""
     for note in found.notes:
-        yield from (f"Unfinished: {note}.", "")
+        yield from (f"Note: {note}.", "")
     yield from (found.verdict, "")
     heads = ["arm", *columns.values(), "share of a step", "front", "verdict"]
     yield from _rows(heads, [row(arm) for arm in found.arms])

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from conescope._types import Points
@@ -20,7 +20,8 @@ def unit_vectors(points: Points) -> tuple[Points, Bool[Tensor, " n"]]:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    size: Float[Tensor, "n 1"] = torch.linalg.vector_norm(points.detach(), torch.inf, dim=1, keepdim=True)
+    numbers = points.detach()  # their greatest size from two passes, with no copy of absolute values
+    size = torch.maximum(numbers.amax(dim=1, keepdim=True), -numbers.amin(dim=1, keepdim=True))
     found = ~(size < torch.finfo(points.dtype).tiny ** 0.5)  # so that NaN is found, and stays NaN
     size = torch.where(found, size, torch.inf)
     return _UnitVectors.apply(points, size)[0], found[:, 0]  # type: ignore[no-untyped-call]

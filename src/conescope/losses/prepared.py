@@ -24,9 +24,9 @@ def full_precision(points: Points) -> Iterator[Points]:
 
 
 def centered_rows(rows: Points) -> Points:
-    """Return the rows, at least one, minus their mean; coincident rows give exact zeros."""
+    """Return the rows, at least one, minus their mean, as a new tensor; coincident rows give exact zeros."""
     shifted = rows - rows[0].detach()
-    return shifted - shifted.mean(dim=0)
+    return shifted.sub_(shifted.mean(dim=0))
 
 
 def unit_of(largest: Scalar) -> Scalar:

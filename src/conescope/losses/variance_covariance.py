@@ -71,7 +71,7 @@ def variance_covariance_loss(
         n, d = wide.shape
         if n < 2:
             return zero_loss(wide)
-        rows = centered_rows(wide) / math.sqrt(n - 1)
+        rows = centered_rows(wide).div_(math.sqrt(n - 1))
         squares, variances = off_diagonal_squares(rows, rows)
         loss = variance_weight * _hinge(variances, target) + covariance_weight * squares / d
         return spoiled_by_nan(loss, wide)
