@@ -158,3 +158,16 @@ def test_page_in_a_browser(browser, tmp_path):
     assert seen.evaluate("document.querySelectorAll('img, main script, svg a, [onerror]').length") == 0
     assert seen.trouble == []
     page.close()
+
+
+@pytest.mark.browser
+def test_a_long_name_hides_no_column(browser, tmp_path):
+    long = arm("persistent-entropy:memory=512,selection=None,sphere=true", [0.5123] * 3, [0.3123] * 3)
+    write_ablation(result(PLAIN, ROUND, long), tmp_path / "page.html")
+    page = browser.new_page(viewport={"width": 1200, "height": 1000})
+    seen = test_browser.Visit(page, tmp_path / "page.html")
+    tables = "[...document.querySelectorAll('.runs')].map(each => each.parentElement)"
+    widths = seen.evaluate(f"{tables}.map(each => [each.scrollWidth, each.clientWidth])")
+    assert len(widths) == 2
+    assert all(needed <= there for needed, there in widths)
+    page.close()

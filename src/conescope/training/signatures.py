@@ -88,7 +88,8 @@ def _idle(history: Sequence[Row], known: Known) -> list[Signature]:
     relative = _relative_entropy(history, known)
     if relative is not None and relative > NEAR_MAXIMUM:
         text = f"the bars are nearly equal already, their entropy at {relative:.1%} of its maximum"
-        found.append(Signature("entropy at its maximum", f"{text}; nothing is left to gain, leave it out"))
+        remedy = "little is left to gain, leave it out unless isotropy moves"  # which it may all the same
+        found.append(Signature("entropy at its maximum", f"{text}; {remedy}"))
     if known.classes and known.dimension and bars / known.classes + 1 < known.dimension:
         points = bars / known.classes + 1
         text = f"{points:.0f} points of a class in a batch are few for {known.dimension} dimensions"
