@@ -14,7 +14,9 @@ def isoscore_from_traces(trace: Scalar, trace_of_square: Scalar, d: int) -> Scal
     return (participation - 1) / (d - 1) if d > 1 else participation * math.nan
 
 
-def mean_cosine_from_sum(direction_sum: Float[Tensor, " d"], count: Int64[Tensor, ""]) -> Scalar:
+def mean_cosine_from_sum(
+    direction_sum: Float[Tensor, "*clouds d"], count: Int64[Tensor, "*clouds"]
+) -> Float[Tensor, "*clouds"]:
     """Return (|sum u|^2 - count) / (count (count - 1)): the mean cosine over all pairs of directions."""
-    mean: Scalar = (direction_sum.square().sum() - count) / (count * (count - 1))
+    mean: Tensor = (direction_sum.square().sum(dim=-1) - count) / (count * (count - 1))
     return mean

@@ -16,9 +16,11 @@ with weight 1. Common code divides the sum over the pairs i != j by n^2, which i
 """
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from conescope._closed_forms import mean_cosine_from_sum
-from conescope._types import Labels, Points, Scalar
+from conescope._types import Clouds, Labels, Points, Scalar
 from conescope.losses.at_once import AtOnce
 from conescope.losses.directions import unit_vectors
 from conescope.losses.prepared import full_precision, zero_loss
@@ -41,15 +43,7 @@ def cosine_loss(points: Points, labels: Labels | None = None, *, include_self: b
     tensor(0.3143)
     """
     with full_precision(points) as rows:
-        if len(rows) < 2:
-            return zero_loss(rows)
-        units, has_direction = unit_vectors(rows)
-        found = has_direction.sum()
-        count = found.clamp(min=2)
-        mean = mean_cosine_from_sum(units.sum(dim=0), count)
-        if include_self:
-            mean = mean * (count - 1) / count
-        return torch.where(found < 2, 0, mean)
+        return _loss(rows, include_self)
 
 
 class CosineLoss(AtOnce):
@@ -67,5 +61,21 @@ class CosineLoss(AtOnce):
     def forward(self, points: Points, labels: Labels | None = None) -> Scalar:
         return self.weight * cosine_loss(points, labels, include_self=self.include_self)
 
+    def of_each(self, clouds: Float[Tensor, "clouds n d"]) -> Float[Tensor, " clouds"]:
+        """Return the loss of each cloud."""
+        return self.weight * _loss(clouds, self.include_self)
+
     def extra_repr(self) -> str:
         return f"weight={self.weight}, include_self={self.include_self}"
+
+
+def _loss(rows: Clouds, include_self: bool) -> Float[Tensor, "*batch"]:
+    if rows.shape[-2] < 2:
+        return zero_loss(rows)
+    units, has_direction = unit_vectors(rows)
+    found = has_direction.sum(dim=-1)
+    count = found.clamp(min=2)
+    mean = mean_cosine_from_sum(units.sum(dim=-2), count)
+    if include_self:
+        mean = mean * (count - 1) / count
+    return torch.where(found < 2, 0, mean)

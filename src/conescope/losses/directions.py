@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from conescope._types import Points
+from conescope._types import Clouds
 
 
-def unit_vectors(points: Points) -> tuple[Points, Bool[Tensor, " n"]]:
-    """Return the points divided by their lengths, and which of them have a direction.
+def unit_vectors(points: Clouds) -> tuple[Clouds, Bool[Tensor, "*batch n"]]:
+    """Return the points of a cloud, or of several, divided by their lengths, and which have a direction.
 
     A vector whose coordinates are all below the square root of the smallest normal number (1e-19 in
     float32) counts as zero: it has no direction, stays zero and gets gradient zero. For all others the
@@ -21,10 +21,10 @@ def unit_vectors(points: Points) -> tuple[Points, Bool[Tensor, " n"]]:
             [0.0000, 0.0000]])
     """
     numbers = points.detach()  # their greatest size from two passes, with no copy of absolute values
-    size = torch.maximum(numbers.amax(dim=1, keepdim=True), -numbers.amin(dim=1, keepdim=True))
+    size = torch.maximum(numbers.amax(dim=-1, keepdim=True), -numbers.amin(dim=-1, keepdim=True))
     found = ~(size < torch.finfo(points.dtype).tiny ** 0.5)  # so that NaN is found, and stays NaN
     size = torch.where(found, size, torch.inf)
-    return _UnitVectors.apply(points, size)[0], found[:, 0]  # type: ignore[no-untyped-call]
+    return _UnitVectors.apply(points, size)[0], found[..., 0]  # type: ignore[no-untyped-call]
 
 
 class _UnitVectors(torch.autograd.Function):
@@ -39,7 +39,7 @@ class _UnitVectors(torch.autograd.Function):
     @staticmethod
     def forward(points: Tensor, size: Tensor) -> tuple[Tensor, Tensor]:
         rows = points / size  # no square leaves the range
-        lengths = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+        lengths = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
         lengths = torch.where(lengths == 0, 1, lengths)
         return rows.div_(lengths), lengths
 
@@ -51,7 +51,7 @@ class _UnitVectors(torch.autograd.Function):
     def backward(ctx: Any, of_units: Tensor, of_lengths: Tensor) -> tuple[Tensor, None]:
         # both outputs have gradients, so that a gradient of this gradient finds its way
         units, lengths, size = ctx.saved_tensors
-        along = (of_units * units).sum(dim=1, keepdim=True)
+        along = (of_units * units).sum(dim=-1, keepdim=True)
         across = torch.addcmul(of_units, units, along - of_lengths * lengths, value=-1)
         scale = 1 / lengths / size
         return across * scale if torch.is_grad_enabled() else across.mul_(scale), None

@@ -27,7 +27,15 @@ from torch import Tensor, nn
 from conescope._check import check_finite, check_points
 from conescope._closed_forms import isoscore_from_traces
 from conescope._types import Covariance, Labels, Points, Scalar
-from conescope.losses.prepared import centered_rows, full_precision, spoiled_by_nan, unit_of, zero_loss
+from conescope.losses.gram import gram
+from conescope.losses.prepared import (
+    centered_rows,
+    full_precision,
+    largest_of,
+    spoiled_by_nan,
+    unit_of,
+    zero_loss,
+)
 from conescope.losses.weights import check_weight
 
 ZETA = 0.2  # of the authors
@@ -182,13 +190,13 @@ def _traces(rows: Points, reference: Covariance | None, zeta: float) -> tuple[Sc
     fourth powers in range.
     """
     n, d = rows.shape
-    largest = rows.detach().abs().amax()
+    largest = largest_of(rows)
     if reference is not None:
         reference = reference.detach().to(rows)
         largest = torch.maximum(largest, reference.diagonal().abs().amax().sqrt())
     unit = unit_of(largest)
     rows = rows / unit / math.sqrt(n - 1)
-    scatter = rows @ rows.T if n <= d else rows.T @ rows  # the trace of C, and the trace of its square
+    scatter = gram(rows if n <= d else rows.T)  # the trace of C, and the trace of its square
     trace, square = scatter.trace(), scatter.square().sum()
     if reference is None:
         return trace, square

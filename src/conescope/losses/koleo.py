@@ -60,15 +60,15 @@ def koleo_loss(
     """
     _check_eps(eps)
     with full_precision(points) as wide:
-        return zero_loss(wide) if len(wide) < 2 else _of_each(wide[None], normalize, eps)[0]
+        return _losses(wide[None], normalize, eps)[0]
 
 
-def _of_each(clouds: Float[Tensor, "clouds n d"], normalize: bool, eps: float) -> Float[Tensor, " clouds"]:
-    """Return the loss of each cloud of at least two points."""
-    count, n, d = clouds.shape
-    everyone = torch.ones(count * n, dtype=torch.bool, device=clouds.device)
-    flat, found = unit_vectors(clouds.reshape(-1, d)) if normalize else (clouds.reshape(-1, d), everyone)
-    rows, enters = flat.reshape(count, n, d), found.reshape(count, n)
+def _losses(clouds: Float[Tensor, "clouds n d"], normalize: bool, eps: float) -> Float[Tensor, " clouds"]:
+    count, n, _ = clouds.shape
+    if n < 2:
+        return zero_loss(clouds)
+    everyone = torch.ones(count, n, dtype=torch.bool, device=clouds.device)
+    rows, enters = unit_vectors(clouds) if normalize else (clouds, everyone)
     each = torch.arange(n, device=rows.device).expand(count, n)
     edges = torch.stack([each, _nearest(rows, enters)], dim=2)
     logarithms = torch.log(edge_lengths_of_clouds(rows, edges) + eps)
@@ -92,9 +92,7 @@ class KoLeoLoss(AtOnce):
 
     def of_each(self, clouds: Float[Tensor, "clouds n d"]) -> Float[Tensor, " clouds"]:
         """Return the loss of each cloud."""
-        if clouds.shape[1] < 2:
-            return (clouds * 0).sum(dim=(1, 2))
-        return self.weight * _of_each(clouds, self.normalize, self.eps)
+        return self.weight * _losses(clouds, self.normalize, self.eps)
 
     def extra_repr(self) -> str:
         return f"weight={self.weight}, normalize={self.normalize}, eps={self.eps}"

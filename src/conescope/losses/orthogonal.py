@@ -17,11 +17,14 @@ default weights. EmbeddingGemma (2025, arXiv:2509.20354) takes the second moment
 import math
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from conescope._closed_forms import mean_cosine_from_sum
-from conescope._types import Labels, Points, Scalar
+from conescope._types import Clouds, Labels, Points, Scalar
 from conescope.losses.at_once import AtOnce
 from conescope.losses.directions import unit_vectors
+from conescope.losses.gram import gram
 from conescope.losses.prepared import full_precision, zero_loss
 from conescope.losses.weights import check_weight
 
@@ -50,19 +53,7 @@ def orthogonal_loss(
     """
     _check_mean_weight(mean_weight)
     with full_precision(points) as rows:
-        n, d = rows.shape
-        if n < 2:
-            return zero_loss(rows)
-        units, has_direction = unit_vectors(rows)
-        found = has_direction.sum()
-        count = found.clamp(min=2)
-        gram = units @ units.T if n <= d else units.T @ units  # of the same sum of squares
-        loss = (gram.square().sum() - count) / (count * (count - 1))
-        if hinge:
-            loss = torch.relu(loss - 1 / d)
-        if mean_weight:
-            loss = loss + mean_weight * mean_cosine_from_sum(units.sum(dim=0), count).square()
-        return torch.where(found < 2, 0, loss)
+        return _loss(rows, hinge, mean_weight)
 
 
 class OrthogonalLoss(AtOnce):
@@ -82,8 +73,28 @@ class OrthogonalLoss(AtOnce):
     def forward(self, points: Points, labels: Labels | None = None) -> Scalar:
         return self.weight * orthogonal_loss(points, labels, hinge=self.hinge, mean_weight=self.mean_weight)
 
+    def of_each(self, clouds: Float[Tensor, "clouds n d"]) -> Float[Tensor, " clouds"]:
+        """Return the loss of each cloud."""
+        return self.weight * _loss(clouds, self.hinge, self.mean_weight)
+
     def extra_repr(self) -> str:
         return f"weight={self.weight}, hinge={self.hinge}, mean_weight={self.mean_weight}"
+
+
+def _loss(rows: Clouds, hinge: bool, mean_weight: float) -> Float[Tensor, "*batch"]:
+    n, d = rows.shape[-2:]
+    if n < 2:
+        return zero_loss(rows)
+    units, has_direction = unit_vectors(rows)
+    found = has_direction.sum(dim=-1)
+    count = found.clamp(min=2)
+    products = gram(units if n <= d else units.mT)  # of the same sum of squares
+    loss = (products.square().sum(dim=(-2, -1)) - count) / (count * (count - 1))
+    if hinge:
+        loss = torch.relu(loss - 1 / d)
+    if mean_weight:
+        loss = loss + mean_weight * mean_cosine_from_sum(units.sum(dim=-2), count).square()
+    return torch.where(found < 2, 0, loss)
 
 
 def _check_mean_weight(mean_weight: float) -> None:

@@ -6,13 +6,14 @@ What is here looks at no contents, so that no loss waits for an accelerator; NaN
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from conescope._check import check_points
-from conescope._types import Points, Scalar
+from conescope._types import Clouds, Points
 
 
 @contextmanager
@@ -23,23 +24,29 @@ def full_precision(points: Points) -> Iterator[Points]:
         yield points if points.dtype == torch.float64 else points.float()
 
 
-def centered_rows(rows: Points) -> Points:
-    """Return the rows, at least one, minus their mean, as a new tensor; coincident rows give exact zeros."""
-    shifted = rows - rows[0].detach()
-    return shifted.sub_(shifted.mean(dim=0))
+def centered_rows(rows: Clouds) -> Clouds:
+    """Return the rows, at least one, minus the mean of their cloud, as a new tensor; equal ones give zeros."""
+    centered: Clouds = _Centered.apply(rows)  # type: ignore[no-untyped-call]
+    return centered
 
 
-def unit_of(largest: Scalar) -> Scalar:
+def largest_of(rows: Clouds) -> Float[Tensor, "*batch"]:
+    """Return the greatest size of a coordinate of each cloud, detached, in two passes without a copy."""
+    numbers = rows.detach().flatten(-2)
+    return torch.maximum(numbers.amax(dim=-1), -numbers.amin(dim=-1))
+
+
+def unit_of(largest: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
     """Return the largest coordinate as the unit of a cloud, or 1 where 1 / size might overflow."""
     return torch.where(largest < torch.finfo(largest.dtype).tiny ** 0.5, 1, largest)
 
 
-def zero_loss(rows: Points) -> Scalar:
+def zero_loss(rows: Clouds) -> Float[Tensor, "*batch"]:
     """Return the loss of too few points: 0 with gradient 0, or NaN if a point is not finite."""
-    return (rows * 0).sum()
+    return (rows * 0).sum(dim=(-2, -1))
 
 
-def spoiled_by_nan(loss: Float[Tensor, "*clouds"], rows: Float[Tensor, "*clouds n d"]) -> Tensor:
+def spoiled_by_nan(loss: Float[Tensor, "*batch"], rows: Clouds) -> Float[Tensor, "*batch"]:
     """Return the loss of each cloud, NaN if a point of it is not finite, in value and in gradient."""
     numbers = rows.detach().flatten(loss.ndim)
     if numbers.shape[-1] == 0:
@@ -47,3 +54,22 @@ def spoiled_by_nan(loss: Float[Tensor, "*clouds"], rows: Float[Tensor, "*clouds 
     # the greatest and the least are finite only if all are; a look at each number makes four copies
     finite = torch.isfinite(numbers.amax(dim=-1)) & torch.isfinite(numbers.amin(dim=-1))
     return loss * torch.where(finite, 1.0, math.nan)
+
+
+class _Centered(torch.autograd.Function):
+    """x - mean x, and so its gradient; step by step that takes three copies."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(rows: Tensor) -> Tensor:
+        shifted = rows - rows[..., :1, :]
+        return shifted.sub_(shifted.mean(dim=-2, keepdim=True))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad - grad.mean(dim=-2, keepdim=True)

@@ -25,9 +25,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from conescope._types import Labels, Points, Scalar
+from conescope._types import Clouds, Labels, Points, Scalar
 from conescope.losses.at_once import AtOnce
-from conescope.losses.prepared import centered_rows, full_precision, spoiled_by_nan, unit_of, zero_loss
+from conescope.losses.gram import gram
+from conescope.losses.prepared import (
+    centered_rows,
+    full_precision,
+    largest_of,
+    spoiled_by_nan,
+    unit_of,
+    zero_loss,
+)
 from conescope.losses.weights import check_weight
 from conescope.topology.entropy import entropy_of_shares
 
@@ -59,15 +67,7 @@ def spectral_entropy_loss(
     """
     _check_order(order)
     with full_precision(points) as rows:
-        if len(rows) < 2:
-            return zero_loss(rows)
-        shares = _unit_scatter(centered_rows(rows) if center else rows)
-        if order == 1:
-            loss = 0 - entropy_of_shares(torch.linalg.eigvalsh(shares).clamp(min=0))
-        else:
-            flat = shares.detach().trace() == 0
-            loss = torch.where(flat, 0, torch.where(flat, 1, shares.square().sum()).log())
-        return spoiled_by_nan(loss, points)
+        return _loss(rows, order, center)
 
 
 class SpectralEntropyLoss(AtOnce):
@@ -87,6 +87,10 @@ class SpectralEntropyLoss(AtOnce):
     def forward(self, points: Points, labels: Labels | None = None) -> Scalar:
         return self.weight * spectral_entropy_loss(points, labels, order=self.order, center=self.center)
 
+    def of_each(self, clouds: Float[Tensor, "clouds n d"]) -> Float[Tensor, " clouds"]:
+        """Return the loss of each cloud."""
+        return self.weight * _loss(clouds, self.order, self.center)
+
     def extra_repr(self) -> str:
         return f"weight={self.weight}, order={self.order}, center={self.center}"
 
@@ -96,18 +100,31 @@ def _check_order(order: int) -> None:
         raise ValueError(f"order must be 1 (Shannon) or 2 (Renyi), got {order}")
 
 
-def _unit_scatter(rows: Points) -> Float[Tensor, "k k"]:
+def _loss(rows: Clouds, order: Order, center: bool) -> Float[Tensor, "*batch"]:
+    if rows.shape[-2] < 2:
+        return zero_loss(rows)
+    shares = _unit_scatter(centered_rows(rows) if center else rows)
+    if order == 1:
+        loss = 0 - entropy_of_shares(torch.linalg.eigvalsh(shares).clamp(min=0))
+    else:
+        flat = _trace(shares.detach()) == 0
+        loss = torch.where(flat, 0, torch.where(flat, 1, shares.square().sum(dim=(-2, -1))).log())
+    return spoiled_by_nan(loss, rows)
+
+
+def _trace(matrices: Float[Tensor, "*batch k k"]) -> Float[Tensor, "*batch"]:
+    return matrices.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+
+
+def _unit_scatter(rows: Clouds) -> Float[Tensor, "*batch k k"]:
     """Return the smaller of the two product matrices of the rows, which share their spectrum, with trace 1.
 
     Rows of zeros, or as good as, give zeros; a row that is not finite gives the identity, as eigenvalues of
     NaN are refused.
     """
-    n, d = rows.shape
-    unit = unit_of(rows.detach().abs().amax())
-    rows = rows / unit  # then no square over- or underflows, or all do
-    scatter = rows @ rows.T if n <= d else rows.T @ rows
-    trace = scatter.trace()
+    n, d = rows.shape[-2:]
+    rows = rows / unit_of(largest_of(rows))[..., None, None]  # then no square over- or underflows, or all do
+    scatter = gram(rows if n <= d else rows.mT)
+    trace = _trace(scatter)[..., None, None]
     shares = scatter / torch.where(trace == 0, 1, trace)
-    return torch.where(
-        torch.isfinite(trace), shares, torch.eye(len(shares), dtype=rows.dtype, device=rows.device)
-    )
+    return torch.where(torch.isfinite(trace), shares, torch.eye(min(n, d), dtype=rows.dtype, device=rows.device))

@@ -16,10 +16,13 @@ Wang and Isola (2020, arXiv:2005.10242) train with t = 2 and weight 1 beside the
 import math
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from conescope._types import Labels, Points, Scalar
+from conescope._types import Clouds, Labels, Points, Scalar
 from conescope.losses.at_once import AtOnce
 from conescope.losses.directions import unit_vectors
+from conescope.losses.gram import gram
 from conescope.losses.prepared import full_precision, zero_loss
 from conescope.losses.weights import check_weight
 
@@ -45,17 +48,7 @@ def uniformity_loss(points: Points, labels: Labels | None = None, *, t: float = 
     """
     _check_sharpness(t)
     with full_precision(points) as rows:
-        if len(rows) < 2:
-            return zero_loss(rows)
-        units, has_direction = unit_vectors(rows)
-        count = has_direction.sum()
-        itself = torch.eye(len(rows), dtype=torch.bool, device=rows.device)
-        left_out = itself | ~has_direction | ~has_direction[:, None]
-        exponents = 2 * t * (units @ units.T - 1)  # |u - v|^2 = 2 - 2 u.v
-        # without any pair nothing is masked, as the gradient of ln 0 would be NaN, and the value is not used
-        exponents = exponents.masked_fill(left_out & (count > 1), -math.inf)
-        pairs = (count * (count - 1)).clamp(min=1).to(rows.dtype)  # the logarithm of integers is float32
-        return torch.where(count > 1, torch.logsumexp(exponents, dim=(0, 1)) - pairs.log(), 0)
+        return _loss(rows, t)
 
 
 class UniformityLoss(AtOnce):
@@ -74,8 +67,27 @@ class UniformityLoss(AtOnce):
     def forward(self, points: Points, labels: Labels | None = None) -> Scalar:
         return self.weight * uniformity_loss(points, labels, t=self.t)
 
+    def of_each(self, clouds: Float[Tensor, "clouds n d"]) -> Float[Tensor, " clouds"]:
+        """Return the loss of each cloud."""
+        return self.weight * _loss(clouds, self.t)
+
     def extra_repr(self) -> str:
         return f"weight={self.weight}, t={self.t}"
+
+
+def _loss(rows: Clouds, t: float) -> Float[Tensor, "*batch"]:
+    n = rows.shape[-2]
+    if n < 2:
+        return zero_loss(rows)
+    units, has_direction = unit_vectors(rows)
+    count = has_direction.sum(dim=-1)
+    itself = torch.eye(n, dtype=torch.bool, device=rows.device)
+    left_out = itself | ~has_direction[..., None, :] | ~has_direction[..., None]
+    exponents = 2 * t * (gram(units) - 1)  # |u - v|^2 = 2 - 2 u.v
+    # without any pair nothing is masked, as the gradient of ln 0 would be NaN, and the value is not used
+    exponents = exponents.masked_fill(left_out & (count > 1)[..., None, None], -math.inf)
+    pairs = (count * (count - 1)).clamp(min=1).to(rows.dtype)  # the logarithm of integers is float32
+    return torch.where(count > 1, torch.logsumexp(exponents, dim=(-2, -1)) - pairs.log(), 0)
 
 
 def _check_sharpness(t: float) -> None:

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from conescope._types import Labels, Points, Scalar
+from conescope._types import Clouds, Labels, Points, Scalar
 from conescope.losses.at_once import AtOnce
 from conescope.losses.off_diagonal import off_diagonal_squares
 from conescope.losses.prepared import centered_rows, full_precision, spoiled_by_nan, zero_loss
@@ -68,13 +68,7 @@ def variance_covariance_loss(
     """
     _check_settings(variance_weight, covariance_weight, target)
     with full_precision(points) as wide:
-        n, d = wide.shape
-        if n < 2:
-            return zero_loss(wide)
-        rows = centered_rows(wide).div_(math.sqrt(n - 1))
-        squares, variances = off_diagonal_squares(rows, rows)
-        loss = variance_weight * _hinge(variances, target) + covariance_weight * squares / d
-        return spoiled_by_nan(loss, wide)
+        return _loss(wide, variance_weight, covariance_weight, target)
 
 
 class VarianceCovarianceLoss(AtOnce):
@@ -103,9 +97,24 @@ class VarianceCovarianceLoss(AtOnce):
             target=self.target,
         )
 
+    def of_each(self, clouds: Float[Tensor, "clouds n d"]) -> Float[Tensor, " clouds"]:
+        """Return the loss of each cloud."""
+        return self.weight * _loss(clouds, self.variance_weight, self.covariance_weight, self.target)
+
     def extra_repr(self) -> str:
         weights = f"variance_weight={self.variance_weight}, covariance_weight={self.covariance_weight}"
         return f"weight={self.weight}, {weights}, target={self.target}"
+
+
+def _loss(
+    rows: Clouds, variance_weight: float, covariance_weight: float, target: float
+) -> Float[Tensor, "*batch"]:
+    n, d = rows.shape[-2:]
+    if n < 2:
+        return zero_loss(rows)
+    squares, variances = off_diagonal_squares(centered_rows(rows).div_(math.sqrt(n - 1)))
+    loss = variance_weight * _hinge(variances, target) + covariance_weight * squares / d
+    return spoiled_by_nan(loss, rows)
 
 
 def _check_settings(variance_weight: float, covariance_weight: float, target: float) -> None:
@@ -115,5 +124,5 @@ def _check_settings(variance_weight: float, covariance_weight: float, target: fl
         raise ValueError(f"target is a standard deviation, finite and not negative, got {target}")
 
 
-def _hinge(variances: Float[Tensor, " d"], target: float) -> Scalar:
-    return torch.relu(target - torch.sqrt(variances + EPS)).mean()
+def _hinge(variances: Float[Tensor, "*batch d"], target: float) -> Float[Tensor, "*batch"]:
+    return torch.relu(target - torch.sqrt(variances + EPS)).mean(dim=-1)

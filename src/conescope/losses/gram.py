@@ -1,0 +1,68 @@
+"""Products of the points of a cloud with each other, and sums of squares, with gradients that write once.
+
+Of small clouds, memory that is touched for the first time is most of what a loss costs. Step by step, the
+gradient of X X^T is two products and their sum, and that of squares is two more copies; here each is one.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from conescope._types import Clouds
+
+
+def gram(points: Clouds) -> Float[Tensor, "*batch n n"]:
+    """Return X X^T for the points X of a cloud, or of each of several, with gradient (G + G^T) X. The gradient has a gradient.
+
+    >>> gram(torch.tensor([[3.0, 4.0], [1.0, 0.0]]))
+    tensor([[25.,  3.],
+            [ 3.,  1.]])
+    """
+    products: Tensor = _Gram.apply(points)  # type: ignore[no-untyped-call]
+    return products
+
+
+def column_squares(points: Clouds) -> Float[Tensor, "*batch d"]:
+    """Return the sum of squares of each coordinate, with gradient 2 x g. The gradient has a gradient.
+
+    >>> column_squares(torch.tensor([[3.0, 4.0], [1.0, 0.0]]))
+    tensor([10., 16.])
+    """
+    squares: Tensor = _ColumnSquares.apply(points)  # type: ignore[no-untyped-call]
+    return squares
+
+
+class _Gram(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(points: Tensor) -> Tensor:
+        return points @ points.mT
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (points,) = ctx.saved_tensors
+        return (grad + grad.mT) @ points
+
+
+class _ColumnSquares(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(points: Tensor) -> Tensor:
+        return torch.linalg.vecdot(points, points, dim=-2)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (points,) = ctx.saved_tensors
+        return points * (2 * grad)[..., None, :]
