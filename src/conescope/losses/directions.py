@@ -31,7 +31,7 @@ class _UnitVectors(torch.autograd.Function):
     """u = x / |x|, with gradient (g - u <u, g>) / |x|; lengths come in the unit `size`, which is a constant.
 
     A row of size infinity becomes zero. Step by step this would take five tensors as large as the points, and
-    nine for the gradient; memory that is touched for the first time is most of what a small loss costs.
+    nine for the gradient; passes over memory are most of what a small loss costs.
     """
 
     generate_vmap_rule = True

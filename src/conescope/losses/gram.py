@@ -1,7 +1,7 @@
 """Products of the points of a cloud with each other, and sums of squares, with gradients that write once.
 
-Of small clouds, memory that is touched for the first time is most of what a loss costs. Step by step, the
-gradient of X X^T is two products and their sum, and that of squares is two more copies; here each is one.
+Passes over memory are most of what these cost, of many clouds or many points. Step by step, the gradient of
+X X^T is two products and their sum, and that of a square two copies; here each is one.
 """
 
 from typing import Any
@@ -14,7 +14,9 @@ from conescope._types import Clouds
 
 
 def gram(points: Clouds) -> Float[Tensor, "*batch n n"]:
-    """Return X X^T for the points X of a cloud, or of each of several, with gradient (G + G^T) X. The gradient has a gradient.
+    """Return X X^T for the points X of a cloud, or of each of several.
+
+    Its gradient, (G + G^T) X for G at the products, has a gradient.
 
     >>> gram(torch.tensor([[3.0, 4.0], [1.0, 0.0]]))
     tensor([[25.,  3.],
@@ -25,7 +27,9 @@ def gram(points: Clouds) -> Float[Tensor, "*batch n n"]:
 
 
 def column_squares(points: Clouds) -> Float[Tensor, "*batch d"]:
-    """Return the sum of squares of each coordinate, with gradient 2 x g. The gradient has a gradient.
+    """Return the sum of squares of each coordinate over the points of a cloud, or of each of several.
+
+    Its gradient, 2 x g for g at a sum, has a gradient.
 
     >>> column_squares(torch.tensor([[3.0, 4.0], [1.0, 0.0]]))
     tensor([10., 16.])
@@ -39,7 +43,7 @@ class _Gram(torch.autograd.Function):
 
     @staticmethod
     def forward(points: Tensor) -> Tensor:
-        return points @ points.mT
+        return torch.matmul(points, points.mT)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -48,7 +52,7 @@ class _Gram(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (points,) = ctx.saved_tensors
-        return (grad + grad.mT) @ points
+        return torch.matmul(grad + grad.mT, points)
 
 
 class _ColumnSquares(torch.autograd.Function):
@@ -56,7 +60,7 @@ class _ColumnSquares(torch.autograd.Function):
 
     @staticmethod
     def forward(points: Tensor) -> Tensor:
-        return torch.linalg.vecdot(points, points, dim=-2)
+        return (points * points).sum(dim=-2)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
@@ -65,4 +69,4 @@ class _ColumnSquares(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         (points,) = ctx.saved_tensors
-        return points * (2 * grad)[..., None, :]
+        return torch.mul(points, 2 * grad[..., None, :])

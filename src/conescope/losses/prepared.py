@@ -25,7 +25,7 @@ def full_precision(points: Points) -> Iterator[Points]:
 
 
 def centered_rows(rows: Clouds) -> Clouds:
-    """Return the rows, at least one, minus the mean of their cloud, as a new tensor; equal ones give zeros."""
+    """Return the rows, at least one a cloud, minus their mean, as a new tensor; equal ones give zeros."""
     centered: Clouds = _Centered.apply(rows)  # type: ignore[no-untyped-call]
     return centered
 

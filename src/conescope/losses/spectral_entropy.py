@@ -127,4 +127,5 @@ def _unit_scatter(rows: Clouds) -> Float[Tensor, "*batch k k"]:
     scatter = gram(rows if n <= d else rows.mT)
     trace = _trace(scatter)[..., None, None]
     shares = scatter / torch.where(trace == 0, 1, trace)
-    return torch.where(torch.isfinite(trace), shares, torch.eye(min(n, d), dtype=rows.dtype, device=rows.device))
+    identity = torch.eye(min(n, d), dtype=rows.dtype, device=rows.device)
+    return torch.where(torch.isfinite(trace), shares, identity)
