@@ -21,7 +21,6 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -29,12 +28,12 @@ from torch import Tensor
 
 from benchmarks import machine
 from benchmarks.clouds import cloud
+from benchmarks.loops import COMPILED, loops, there_are_loops
 from benchmarks.record import RESULTS, Agreement, Row, finish, seconds
 from benchmarks.timing import PAUSE, Timed, once, quotient
-from conescope.topology import h0_lengths, prim, trees
+from conescope.topology import h0_lengths, trees
 
 OURS, PASS = "conescope", "one float32 product"
-COMPILED = "conescope[compiled]"
 TOPOLOGICAL, HDBSCAN, LINKAGE = "torch_topological", "scikit-learn HDBSCAN", "scipy linkage"
 BLOCK = 2048  # rows of the product at a time
 ROUNDING = 1e-5  # relative, in the sum of the bars
@@ -204,8 +203,8 @@ def case_rows(case: Case, kind: str, points: Tensor, peers: Peers | None) -> lis
     """Return how much faster than its peers conescope is at one size, and what it needs."""
     arms: dict[str, Callable[[], Turn]] = {OURS: lambda: of_ours(points, case.calls)}
     plain: set[str] = set()
-    if case.n <= trees.FEW and prim.compiled_prim() is not None:
-        arms[COMPILED] = lambda: of_ours(points, case.calls, compiled=True)
+    if case.n <= trees.FEW and there_are_loops():
+        arms[COMPILED] = lambda: of_ours(points, case.calls, with_loops=True)
     if case.clouds == 1:
         arms[PASS] = lambda: of_product(points, case.calls)
     with TemporaryDirectory() as folder:
@@ -244,8 +243,8 @@ def in_turns(arms: dict[str, Callable[[], Turn]], turns: int) -> tuple[dict[str,
     return times, {name: turn.total for name, turn in first.items()}
 
 
-def of_ours(points: Tensor, calls: int, *, compiled: bool = False) -> Turn:
-    """Return a turn of conescope, forward and backward, by torch, NumPy and SciPy unless it is compiled."""
+def of_ours(points: Tensor, calls: int, *, with_loops: bool = False) -> Turn:
+    """Return a turn of conescope, forward and backward, by torch, NumPy and SciPy unless with loops."""
     wanted = points.clone().requires_grad_()
     total = 0.0
 
@@ -256,7 +255,7 @@ def of_ours(points: Tensor, calls: int, *, compiled: bool = False) -> Turn:
         bars.backward()
         total = float(bars.detach())
 
-    with patch.object(trees, "compiled_prim", prim.compiled_prim if compiled else lambda: None):
+    with loops(with_loops):
         return Turn(median(once(call) for _ in range(calls)), total)
 
 

@@ -8,11 +8,11 @@ import pytest
 
 @pytest.fixture(autouse=True, scope="session")
 def without_numba():
-    """What most users have: trees of small clouds by torch and NumPy. `test_prim` compares."""
-    from conescope.topology import trees  # not before its shapes can be checked
+    """What most users have: small clouds by torch and NumPy. Tests of compiled loops compare."""
+    from conescope.topology import compiled  # not before its shapes can be checked
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trees, "compiled_prim", lambda: None)
+        patch.setattr(compiled, "compiled", lambda loop: None)
         yield
 
 

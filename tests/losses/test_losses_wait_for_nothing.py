@@ -1,5 +1,7 @@
 """No loss needs the contents of its points on the host, so none waits for an accelerator."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -12,6 +14,7 @@ def labels_of(points):
 
 
 LOSSES = {
+    "persistent_entropy": lambda points: losses.persistent_entropy_loss(points).loss,
     "koleo": losses.koleo_loss,
     "variance_covariance": losses.variance_covariance_loss,
     "cross_correlation": lambda points: losses.cross_correlation_loss(
@@ -22,7 +25,11 @@ LOSSES = {
         points, reference=points.detach() ** 2, scale="means"
     ),
 }
-ASKED_ON_A_CPU = ("koleo", "topological")  # where a look costs nothing, the size of the lengths is looked at
+ASKED_ON_A_CPU = (
+    "koleo",
+    "topological",
+    "persistent_entropy",
+)  # where a look costs nothing, the size of the lengths is looked at
 
 
 @pytest.mark.parametrize("name", [name for name in LOSSES if name not in ASKED_ON_A_CPU])
@@ -35,6 +42,18 @@ def test_no_contents_are_needed(name, shape):
         with pytest.raises(Exception, match="_local_scalar_dense"):
             loss.item()  # asking for contents is an error here
     assert points.grad.shape == shape
+
+
+@pytest.mark.parametrize("name", ASKED_ON_A_CPU)
+def test_no_contents_are_needed_on_an_accelerator(monkeypatch, name):
+    """The device `meta` has shapes and no contents, is no CPU, and unknown to autocast."""
+    monkeypatch.setattr(torch, "autocast", lambda *settings, **more: nullcontext())
+    points = torch.randn(12, 5, device="meta", requires_grad=True)
+    loss = LOSSES[name](points)
+    loss.backward()
+    assert points.grad.shape == (12, 5)
+    with pytest.raises(Exception, match="meta"):
+        loss.item()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

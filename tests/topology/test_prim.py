@@ -2,8 +2,6 @@
 
 import importlib.util
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,24 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conescope.losses import PersistentEntropyLoss
-from conescope.topology import h0_edges, h0_lengths, prim, trees
-from conescope.topology.prim import compiled_prim
+from conescope.topology import compiled, h0_edges, h0_lengths, trees
+from conescope.topology.prim import prim
+from conescope.topology.recursion import kept_by_alpha
 from tests.reference.spanning import kruskal
 from tests.topology.clouds import KINDS
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
+REAL = compiled.compiled  # tests run without
 needs_numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba is not installed")
 
 
 @pytest.fixture(scope="module", params=["plain", pytest.param("compiled", marks=needs_numba)])
 def loop(request):
-    return prim.prim if request.param == "plain" else compiled_prim()
+    return prim if request.param == "plain" else REAL(prim)
 
 
 @pytest.fixture
 def with_numba(monkeypatch):
-    monkeypatch.setattr(trees, "compiled_prim", compiled_prim)
+    monkeypatch.setattr(compiled, "compiled", REAL)
 
 
 def products(points):
@@ -139,16 +139,16 @@ def test_clouds_have_the_trees_of_the_pure_path(kind, sizes, d, dtype, seed):
     clouds.append(torch.from_numpy(np.stack([KINDS[kind](rng, max(sizes), d) for _ in range(3)])).to(dtype))
     pure = [h0_edges(cloud.requires_grad_()) for cloud in clouds]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trees, "compiled_prim", compiled_prim)
-        compiled = [h0_edges(cloud) for cloud in clouds]
-    assert all(torch.equal(one, other) for one, other in zip(pure, compiled, strict=True))
+        patch.setattr(compiled, "compiled", REAL)
+        looped = [h0_edges(cloud) for cloud in clouds]
+    assert all(torch.equal(one, other) for one, other in zip(pure, looped, strict=True))
 
 
 @needs_numba
 def test_it_is_for_training(monkeypatch):
     """What needs no gradient, is large or is in groups does not wait for numba."""
     asked = []
-    monkeypatch.setattr(trees, "compiled_prim", lambda: asked.append(1))
+    monkeypatch.setattr(compiled, "compiled", asked.append)
     points = torch.randn(8, 3)
     h0_edges(points)
     h0_edges(torch.randn(trees.FEW + 1, 3, requires_grad=True))
@@ -157,7 +157,7 @@ def test_it_is_for_training(monkeypatch):
     h0_edges(torch.randn(2, 8, 3, requires_grad=True))
     for n in (8, 60):  # classes of both sizes that the loss knows
         PersistentEntropyLoss()(torch.randn(n, 3, requires_grad=True), torch.zeros(n, dtype=torch.long))
-    assert len(asked) == 4
+    assert [asked.count(loop) for loop in (prim, kept_by_alpha)] == [4, 2]
 
 
 @needs_numba
@@ -168,10 +168,10 @@ def test_lengths_and_gradients_are_those_of_the_pure_path(monkeypatch, shape):
     points = torch.randn(shape, generator=torch.Generator().manual_seed(0), requires_grad=True)
     pure = h0_lengths(points)
     (pull,) = torch.autograd.grad(pure.square().sum(), points)
-    monkeypatch.setattr(trees, "compiled_prim", compiled_prim)
-    compiled = h0_lengths(points)
-    (same,) = torch.autograd.grad(compiled.square().sum(), points)
-    assert torch.equal(pure, compiled)
+    monkeypatch.setattr(compiled, "compiled", REAL)
+    looped = h0_lengths(points)
+    (same,) = torch.autograd.grad(looped.square().sum(), points)
+    assert torch.equal(pure, looped)
     assert torch.equal(pull, same)
 
 
@@ -206,43 +206,3 @@ def test_points_that_are_not_finite_have_edges_that_can_be_read(loop):
     edges, _ = loop(products(points), everywhere(1, 4), 0.0)
     assert edges.min() >= 0
     assert edges.max() < 4
-
-
-@needs_numba
-def test_it_can_be_turned_off():
-    """In a process of its own: numba reads the environment once."""
-    script = "from conescope.topology.prim import compiled_prim; print(compiled_prim())"
-    found = [
-        subprocess.run(
-            [sys.executable, "-c", script],
-            env={"NUMBA_DISABLE_JIT": off},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for off in "10"
-    ]
-    assert found[0] == "None\n"
-    assert found[1].startswith("CPUDispatcher")
-
-
-def test_without_numba_there_is_none(monkeypatch):
-    monkeypatch.setitem(sys.modules, "numba", None)
-    assert compiled_prim.__wrapped__() is None
-
-
-@needs_numba
-def test_without_a_folder_to_keep_it_in_it_is_compiled_each_time(monkeypatch):
-    import numba
-
-    real = numba.njit
-
-    def njit(*args, cache=False, **options):
-        if cache:
-            raise RuntimeError("cannot cache function: no locator available")
-        return real(*args, **options)
-
-    monkeypatch.setattr(numba, "njit", njit)
-    loop = compiled_prim.__wrapped__()
-    edges, _ = loop(products(np.array([[[0.0], [2], [1]]])), everywhere(1, 3), 0.0)
-    assert edges.tolist() == [[[0, 2], [1, 2]]]

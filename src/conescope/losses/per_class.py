@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from conescope._check import check_labels
 from conescope._types import Labels, Points, Scalar
 from conescope.losses.at_once import AtOnce
+from conescope.losses.classes import by_class
 from conescope.losses.gathered import Gathered
 from conescope.losses.prepared import full_precision, spoiled_by_nan, zero_loss
 from conescope.losses.remembered import Remembered
@@ -102,8 +103,7 @@ def _members(points: Points, labels: Labels | None) -> list[Tensor]:
     if labels is None:
         return [torch.arange(len(points), device=points.device)] if len(points) else []
     check_labels(labels, len(points))
-    labels = torch.where(labels < 0, -1, labels)
-    classes, counts = torch.unique(labels, return_counts=True)
-    numbers, sizes = torch.stack([classes, counts]).tolist()  # the one wait
-    parts = torch.split(labels.argsort(stable=True), sizes) if sizes else ()
-    return [part for number, part in zip(numbers, parts, strict=True) if number >= 0]
+    found = by_class(labels)  # the one wait
+    rows = torch.from_numpy(found.rows).to(points.device, non_blocking=True)
+    parts = torch.split(rows, found.sizes.tolist()) if len(rows) else ()
+    return [part for number, part in zip(found.classes.tolist(), parts, strict=True) if number >= 0]

@@ -15,11 +15,12 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int, Int64
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from conescope._check import check_labels, check_points, surely_finite
 from conescope._types import Labels, Points, Scalar
+from conescope.losses.classes import Members, everyone, members_of_classes
 from conescope.topology.entropy import entropy_of_shares
 from conescope.topology.lengths import edge_lengths
 from conescope.topology.selection import Rule, check_rule, features
@@ -51,7 +52,7 @@ def persistent_entropy_loss(
     finite makes loss and gradient NaN rather than an exception, so that gradient scalers can skip the step.
 
     All classes are computed together, in float32 under any autocast (float64 for float64 points), and the
-    loss has that dtype.
+    loss has that dtype. Labels are read once a call, which waits for the device; without labels nothing waits.
 
     Args:
         points: one embedding a row.
@@ -61,18 +62,22 @@ def persistent_entropy_loss(
     """
     check_points(points)
     _check_settings(selection, min_points)
-    if labels is None:
-        labels = torch.zeros(len(points), dtype=torch.int64, device=points.device)
-    check_labels(labels, len(points))
+    if labels is not None:
+        check_labels(labels, len(points))
     with torch.autocast(points.device.type, enabled=False):
         points = points if points.dtype == torch.float64 else points.float()
-        members, present, skipped = _class_members(labels, min_points)
-        lengths = _bars(points, members, present)
-        kept = features(lengths.detach(), selection)
+        found = (
+            everyone(len(points), min_points, points.device)
+            if labels is None
+            else members_of_classes(labels, min_points)
+        )
+        lengths = _bars(points, found)
+        kept = features(lengths, selection)
         loss = 0 - entropy_of_shares(lengths.masked_fill(~kept, 0)).sum()  # 0, not -0, without bars
         loss = _spoiled(loss, points)
-    bars = present.sum() - present.any(dim=1).sum()
-    return PersistentEntropyTerms(loss, bars, kept.sum(), present.any(dim=1).sum(), skipped)
+    counts = (found.points - len(found.rows), len(found.rows), found.skipped)
+    bars, classes, skipped = (torch.full((), number, device=points.device) for number in counts)
+    return PersistentEntropyTerms(loss, bars, kept.sum(), classes, skipped)
 
 
 class PersistentEntropyLoss(nn.Module):
@@ -122,29 +127,8 @@ def _spoiled(loss: Scalar, points: Points) -> Scalar:
     return loss + (points * torch.where(torch.isfinite(points).all(), 0.0, torch.nan)).sum()
 
 
-def _bars(
-    points: Points, members: Int64[Tensor, "classes m"], present: Bool[Tensor, "classes m"]
-) -> Float[Tensor, "classes bars"]:
+def _bars(points: Points, members: Members) -> Float[Tensor, "classes bars"]:
     """Return the lengths of the bars of each class, 0 for those it lacks."""
-    edges = padded_edges(points, present, members)
-    rows = members.gather(1, edges.flatten(1)).reshape(-1, 2)
+    edges = padded_edges(points, members.present, members.rows)
+    rows = members.rows.gather(1, edges.flatten(1)).reshape(-1, 2)
     return edge_lengths(points, rows).reshape(edges.shape[:2])
-
-
-def _class_members(
-    labels: Labels, min_points: int
-) -> tuple[Int64[Tensor, "classes m"], Bool[Tensor, "classes m"], Int[Tensor, ""]]:
-    """Return the rows of each large enough class, padded with any, and how many classes are too small."""
-    labels = torch.where(labels < 0, -1, labels)
-    classes, member, counts = torch.unique(labels, return_inverse=True, return_counts=True)
-    labelled = classes >= 0
-    enters = labelled & (counts >= min_points)
-    skipped = labelled.sum() - enters.sum()
-
-    order = member.argsort(stable=True)
-    start = (counts.cumsum(0) - counts)[enters]
-    counts = counts[enters]
-    rank = torch.arange(int(counts.max()) if len(counts) else 0, device=labels.device)
-    present = rank < counts[:, None]
-    members = order[(start[:, None] + rank).clamp(max=len(labels) - 1)] if len(labels) else present.long()
-    return members, present, skipped

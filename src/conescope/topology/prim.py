@@ -1,14 +1,9 @@
-"""Minimum spanning trees of small clouds by Prim's algorithm, compiled where numba is installed.
-
-A tree of 64 points is so little work that the calls of NumPy or torch that make it, some hundred of them,
-take longer than what they do. This loop makes the same tree, and without numba nobody misses it.
+"""Minimum spanning trees of small clouds by Prim's algorithm, as a loop that can be compiled.
 
 Reference: Prim (1957), Shortest connection networks and some generalizations.
 """
 
-import inspect
 from collections.abc import Callable
-from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -16,26 +11,6 @@ from numpy.typing import NDArray
 
 Trees: TypeAlias = tuple[NDArray[np.int64], NDArray[np.bool_]]
 Prim: TypeAlias = Callable[[NDArray[np.float64], NDArray[np.bool_], float], Trees]
-
-
-@cache
-def compiled_prim() -> Prim | None:
-    """Return `prim`, compiled; None without numba, or where `NUMBA_DISABLE_JIT=1` turns it off.
-
-    It is compiled at its first call, in seconds, and kept on disk for later processes where that is allowed.
-    """
-    try:
-        import numba
-    except ImportError:
-        return None
-    if getattr(numba.config, "DISABLE_JIT", False):  # it reads the environment
-        return None
-    loop = inspect.unwrap(prim)  # not a wrapper that checks types
-    try:
-        compiled: Prim = numba.njit(cache=True, nogil=True)(loop)
-    except RuntimeError:  # no folder to keep it in
-        compiled = numba.njit(nogil=True)(loop)
-    return compiled
 
 
 def prim(  # noqa: C901 - compiled code calls no function that is not compiled

@@ -42,12 +42,12 @@ from torch import Tensor
 
 from conescope._check import check_lengths
 from conescope._types import Lengths, Mask
+from conescope.topology.compiled import compiled_in_training
+from conescope.topology.recursion import NEAR, TOLERANCE, kept_by_alpha
 
 Rule: TypeAlias = Literal["recursive", "single_pass", "shifted", "relative_entropy"]
 RULES: tuple[str, ...] = get_args(Rule)
 
-# Sums of equal bars differ by their rounding; a difference below this is none.
-TOLERANCE = 1e-12
 LISTS_AT_ONCE = 256  # bounds the memory: this many lists times the number of bars
 LONG = 1024  # bars from which on the recursion is followed step by step, which costs synchronizations
 
@@ -77,10 +77,17 @@ def check_rule(rule: str | None) -> None:
 
 @torch.no_grad()
 def features(lengths: Lengths, rule: Rule | None) -> Mask:
-    """Return `select_bars` without looking at the contents: for inner loops. A NaN keeps what it may."""
+    """Return `select_bars` without looking at the contents: for inner loops. A NaN keeps what it may.
+
+    Of bars with a gradient, as in training, a compiled loop selects, if there is one and it knows the rule.
+    """
     positive = lengths > 0
     if rule is None or lengths.shape[-1] <= 3:
         return positive
+    if rule != "relative_entropy" and (loop := compiled_in_training(kept_by_alpha, lengths)) is not None:
+        rows = lengths.detach().reshape(-1, lengths.shape[-1]).double().numpy()
+        found = loop(rows, rule == "single_pass", int(rule == "shifted"))
+        return torch.from_numpy(found).reshape(positive.shape)
     bars = lengths.reshape(-1, lengths.shape[-1]).double()
     bars, order = bars.sort(dim=-1, descending=True, stable=True)
     count = (bars > 0).sum(dim=-1)
@@ -163,7 +170,7 @@ def _expected_share(alpha: Tensor) -> Tensor:
         0.5 - gap / 3 + gap.square() / 4 - gap**3 / 5
     )  # the series of (gap - ln(1 + gap)) / gap^2
     far = alpha * (gap - torch.log(alpha)) / gap.square()
-    return torch.where(gap.abs() < 1e-3, near, far)
+    return torch.where(gap.abs() < NEAR, near, far)
 
 
 def _kept_by_relative_entropy(bars: Tensor, count: Tensor) -> Tensor:

@@ -17,9 +17,10 @@ from torch import Tensor
 from conescope._check import check_finite
 from conescope._copies import distinct_rows
 from conescope._types import Clouds, Edges, Points
+from conescope.topology.compiled import compiled_in_training
 from conescope.topology.dense import dense_tree
 from conescope.topology.light import Progress, light_tree
-from conescope.topology.prim import Prim, compiled_prim
+from conescope.topology.prim import Prim, prim
 from conescope.topology.products import products
 from conescope.topology.spanning import minimum_spanning_edges
 
@@ -42,9 +43,9 @@ def spanning_edges(
     with torch.autocast(points.device.type, enabled=False):
         if len(points) >= LARGE or not points.is_cpu:
             check_finite(points)  # `dense_tree` does it by itself
-        if (prim := _prim_for(points, len(points))) is not None:
+        if (loop := _prim_for(points, len(points))) is not None:
             check_finite(points)
-            trees, certain = _by_prim(prim, products(points[None]), points.shape[1], None)
+            trees, certain = _by_prim(loop, products(points[None]), points.shape[1], None)
             if certain.all():
                 return trees[0]
         firsts, copies = _copies(points) if len(points) >= LARGE else (None, None)
@@ -100,8 +101,8 @@ def padded_edges(
     if present is not None and waits and bool(present.all()):
         present = None  # clouds of one size: nothing to blank out
     distances = products(points, present, members)
-    if (prim := _prim_for(points, n)) is not None:
-        return _by_prim(prim, distances, points.shape[-1], present)[0]
+    if (loop := _prim_for(points, n)) is not None:
+        return _by_prim(loop, distances, points.shape[-1], present)[0]
     squares = distances.diagonal(dim1=1, dim2=2).clone()
     distances.mul_(-2).add_(squares[:, None, :]).add_(squares[:, :, None])
     distances = torch.maximum(distances, distances.mT).clamp_(min=0)  # to the bit, a product is not symmetric
@@ -113,19 +114,15 @@ def padded_edges(
 
 
 def _prim_for(points: Clouds, size: int) -> Prim | None:
-    """Return the compiled loop if it pays: for small clouds whose gradient is wanted, as in training.
-
-    A call or two would not make up for the import of numba, or for compiling.
-    """
-    trained = points.requires_grad and points.is_cpu and not torch.compiler.is_compiling()
-    return compiled_prim() if trained and size <= FEW else None
+    """Return the compiled loop if it pays: for small clouds whose gradient is wanted, as in training."""
+    return compiled_in_training(prim, points) if size <= FEW else None
 
 
 def _by_prim(
-    prim: Prim, gram: Float[Tensor, "clouds n n"], d: int, present: Bool[Tensor, "clouds n"] | None
+    loop: Prim, gram: Float[Tensor, "clouds n n"], d: int, present: Bool[Tensor, "clouds n"] | None
 ) -> tuple[Edges, Bool[Tensor, " clouds"]]:
     """Return the edges of `padded_edges`, and whether products in float64 are enough to tell them."""
     there = np.ones(gram.shape[:2], dtype=np.bool_) if present is None else present.numpy()
     roundoff = (2 * d + 24) * 2.0**-53  # the bound of `dense`, in float64
-    edges, certain = prim(gram.numpy(), there, 2 * roundoff)
+    edges, certain = loop(gram.numpy(), there, 2 * roundoff)
     return torch.from_numpy(edges), torch.from_numpy(certain)

@@ -14,7 +14,9 @@ import transformers
 from packaging.version import Version
 from transformers import Trainer
 
-TRAINER_DIVIDES = Version(transformers.__version__) >= Version("4.48")
+VERSION = Version(transformers.__version__).release
+TRAINER_DIVIDES = VERSION >= (4, 48)
+LOG_IS_DIVIDED = (4, 46, 2) <= VERSION < (4, 48)  # of a loss whose items were not counted
 
 
 class MeanLossTrainer(Trainer):
@@ -44,8 +46,12 @@ class MeanLossTrainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Return the loss for the log; a Trainer that forgets to divide the loss divides what it logs."""
-        return super().training_step(*args, **kwargs) * self.own_divisor()
+        """Return the loss for the log; some Trainers that forget to divide the loss divide what they log."""
+        logged = super().training_step(*args, **kwargs)
+        items = args[2] if len(args) > 2 else kwargs.get("num_items_in_batch")
+        if LOG_IS_DIVIDED and items is None and self.compute_loss_func is None:
+            logged = logged * self.args.gradient_accumulation_steps
+        return logged
 
     def own_divisor(self) -> int:
         """Return what this class divides by: the micro-batches of the step where the Trainer forgets to."""

@@ -1,0 +1,64 @@
+"""Loops are compiled where numba is, kept where that is allowed, and missed by nobody."""
+
+import importlib.util
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from conescope.topology import compiled
+from conescope.topology.prim import prim
+
+REAL = compiled.compiled  # tests run without
+needs_numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba is not installed")
+
+
+@needs_numba
+def test_only_what_has_a_gradient_on_a_cpu(monkeypatch):
+    monkeypatch.setattr(compiled, "compiled", lambda loop: loop)
+    assert compiled.compiled_in_training(prim, torch.ones(2, 2)) is None
+    assert compiled.compiled_in_training(prim, torch.ones(2, 2, requires_grad=True)) is prim
+    assert compiled.compiled_in_training(prim, torch.ones(2, 2, device="meta", requires_grad=True)) is None
+
+
+@needs_numba
+def test_it_can_be_turned_off():
+    """In a process of its own: numba reads the environment once."""
+    script = "from conescope.topology import compiled, prim; print(compiled.compiled(prim.prim))"
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={"NUMBA_DISABLE_JIT": off},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for off in "10"
+    ]
+    assert found[0] == "None\n"
+    assert found[1].startswith("CPUDispatcher")
+
+
+def test_without_numba_there_is_none(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert REAL.__wrapped__(prim) is None
+
+
+@needs_numba
+def test_without_a_folder_to_keep_it_in_it_is_compiled_each_time(monkeypatch):
+    import numba
+
+    real = numba.njit
+
+    def njit(*args, cache=False, **options):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return real(*args, **options)
+
+    monkeypatch.setattr(numba, "njit", njit)
+    loop = REAL.__wrapped__(prim)
+    points = np.array([[[0.0], [2], [1]]])
+    edges, _ = loop(points @ points.mT, np.ones((1, 3), dtype=bool), 0.0)
+    assert edges.tolist() == [[[0, 2], [1, 2]]]
