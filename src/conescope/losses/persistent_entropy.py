@@ -52,7 +52,7 @@ def persistent_entropy_loss(
     finite makes loss and gradient NaN rather than an exception, so that gradient scalers can skip the step.
 
     All classes are computed together, in float32 under any autocast (float64 for float64 points), and the
-    loss has that dtype. Labels are read once a call, which waits for the device; without labels nothing waits.
+    loss has that dtype. Labels are read once a call, which waits for the device; without them nothing does.
 
     Args:
         points: one embedding a row.
