@@ -240,6 +240,19 @@ def test_verdict_names_who_helps():
     assert "Over 5 seeds, corrected for 4 comparisons" in corrected
 
 
+def test_verdict_does_not_call_a_wide_interval_harmless():
+    """Three seeds lose 0.107, 0.198 and 0.290 of 0.473, beyond the noise of the dev set, and p is 0.06."""
+    plain = arm("none", [0.474, 0.484, 0.460], [0.74, 0.73, 0.73])
+    lost = arm("lost", [0.367, 0.285, 0.170], [0.17, 0.13, 0.13])
+    words = judged(plain, lost)
+    lowest = stats.t.interval(0.95, 2, -np.mean([0.107, 0.199, 0.290]), stats.sem([0.107, 0.199, 0.290]))[0]
+    assert "with no harm to the task beyond noise" in words
+    assert (
+        f"That does not rule harm out: lost may cost {-lowest:.3f} of 0.473; more seeds would tell." in words
+    )
+    assert "rule harm out" not in judged(PLAIN, ROUND)  # it may cost 0.004 of 0.51
+
+
 def test_verdict_leaves_the_model_alone():
     worse = arm("w", [0.49, 0.50, 0.48, 0.51, 0.48], [0.31, 0.33, 0.31, 0.34, 0.33])
     assert judged(PLAIN, worse).startswith("Leave this model alone: plain training is on the front")

@@ -6,6 +6,7 @@ from conescope.ablation.quantities import HEADLINE
 from conescope.results import FrontPoint, PairedDifference
 
 NUMBERED = 3  # with more arms in a sentence than this, their numbers are left to the table
+MINDED = 0.1  # a loss of the main score that matters, as a share of plain training's
 BESIDES = ("task", "calibration")  # what the main score may hide
 NOT_WORSE = ("improved", "unchanged within noise")
 WORDS = {"matthews": "Matthews correlation", "macro_f1": "macro F1", HEADLINE: "anisotropy_1, centered"}
@@ -17,10 +18,10 @@ def verdict(
     """Return what a reader should take home about task and isotropy.
 
     An arm helps if it improves the main score, or lowers centered anisotropy_1 while the main score is not
-    worse, each by the adjusted p. "Not worse" means that no harm is shown, not that none is possible: the
-    intervals say how much would have gone unseen. Of the arms that help, those with another score, a log
-    likelihood or a calibration that is worse are named. If no arm helps and plain training is on the front,
-    the advice is to leave the model alone.
+    worse, each by the adjusted p. "Not worse" means that no harm is shown, not that none is possible: where
+    the interval holds a loss of more than `MINDED`, it is named. Of the arms that help, those with another
+    score, a log likelihood or a calibration that is worse are named. If no arm helps and plain training is
+    on the front, the advice is to leave the model alone.
     """
     task = {each.arm: each for each in differences if each.name == main_score}
     shape = {each.arm: each for each in differences if each.name == HEADLINE}
@@ -42,6 +43,8 @@ def verdict(
             f"{_listed(free, [shape, task])} {_verb('lower', free)} centered anisotropy with no harm to the "
             "task beyond noise."
         )
+    if unseen := _not_ruled_out(free, task):
+        sentences.append(f"That does not rule harm out: {unseen}; more seeds would tell.")
     if besides := _worse_besides([*better, *free], differences):
         sentences.append(f"Worse beyond noise all the same: {besides}.")
     if unclear:
@@ -57,6 +60,21 @@ def verdict(
             f"{_listed(costly, [shape, task])} {_verb('lower', costly)} anisotropy but {harm} the task."
         )
     return " ".join([*sentences, _correction(task, seeds)])
+
+
+def _not_ruled_out(arms: Sequence[str], task: dict[str, PairedDifference]) -> str:
+    """Return the arms whose interval holds a loss that matters, and how large; or nothing."""
+    losses = {}
+    for arm in arms:
+        found = task[arm]
+        if found.adjusted_low is not None and found.adjusted_high is not None:
+            losses[arm] = -found.adjusted_low if found.better == "higher" else found.adjusted_high
+    told = [
+        f"{arm} may cost {loss:.3f} of {task[arm].plain:.3f}"
+        for arm, loss in losses.items()
+        if loss > MINDED * abs(task[arm].plain)
+    ]
+    return ", ".join(told)
 
 
 def _worse_besides(arms: Sequence[str], differences: Sequence[PairedDifference]) -> str:
