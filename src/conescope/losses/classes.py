@@ -34,15 +34,17 @@ def by_class(labels: Labels) -> Sorted:
     ordered = numbers[rows]
     begins = np.ones(len(ordered), dtype=np.bool_)
     np.not_equal(ordered[1:], ordered[:-1], out=begins[1:])
-    starts = np.flatnonzero(begins)
-    return Sorted(rows, ordered[starts], starts, np.diff(starts, append=len(rows)))
+    (starts,) = begins.nonzero()
+    ends = np.empty_like(starts)
+    ends[:-1], ends[-1:] = starts[1:], len(rows)
+    return Sorted(rows, ordered[starts], starts, ends - starts)
 
 
 class Members(NamedTuple):
     """The rows of the classes that are large enough, side by side."""
 
     rows: Int64[Tensor, "classes m"]  # padded with any
-    present: Bool[Tensor, "classes m"]  # which of them there are
+    present: Bool[Tensor, "classes m"] | None  # which of them there are, None for all
     points: int  # in these classes
     skipped: int  # classes that are too small
 
@@ -53,17 +55,18 @@ def members_of_classes(labels: Labels, min_points: int) -> Members:
     labelled = found.classes >= 0
     enters = labelled & (found.sizes >= min_points)
     sizes = found.sizes[enters]
-    rank = np.arange(sizes.max(initial=0))
-    at = np.minimum(found.starts[enters, None] + rank, max(len(found.rows) - 1, 0))
-    rows, present = (
-        torch.from_numpy(each).to(labels.device, non_blocking=True)
-        for each in (found.rows[at] if at.size else at, rank < sizes[:, None])
-    )
-    return Members(rows, present, int(sizes.sum()), int(labelled.sum() - enters.sum()))
+    largest, points = int(sizes.max(initial=0)), int(sizes.sum())
+    rank = np.arange(largest)
+    at = np.minimum(found.starts[enters][:, None] + rank, len(found.rows) - 1)
+    rows = torch.from_numpy(found.rows[at]).to(labels.device, non_blocking=True)
+    present = None
+    if points < rows.numel():
+        present = torch.from_numpy(rank < sizes[:, None]).to(labels.device, non_blocking=True)
+    return Members(rows, present, points, int(labelled.sum()) - len(sizes))
 
 
 def everyone(count: int, min_points: int, device: torch.device) -> Members:
     """Return the members of the one class that all points are, without a wait."""
     enters = count > 0 and count >= min_points
     rows = torch.arange(count, device=device).expand(int(enters), count)
-    return Members(rows, torch.ones_like(rows, dtype=torch.bool), count * enters, int(0 < count < min_points))
+    return Members(rows, None, count * enters, int(0 < count < min_points))

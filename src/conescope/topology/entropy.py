@@ -18,6 +18,7 @@ Reference: Rucco, Castiglione, Merelli, Pettini (2016); Atienza, Gonzalez-Diaz, 
 """
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -60,9 +61,29 @@ def entropy_of_shares(lengths: Lengths) -> Float[Tensor, "*batch"]:
     if lengths.shape[-1] == 0:
         return lengths.sum(dim=-1)
     wide = lengths if lengths.dtype == torch.float64 else lengths.float()
-    largest = wide.detach().amax(dim=-1, keepdim=True)  # as the unit it keeps the total from overflowing
-    wide = torch.where(wide != 0, wide, 0) / torch.where(largest == 0, 1, largest)  # a zero bar: no gradient
-    total = wide.sum(dim=-1, keepdim=True)
-    shares = wide / torch.where(total == 0, 1, total)
-    shares = torch.where(shares != 0, shares, 1)  # 0 ln 0 = 0 = 1 ln 1
-    return -(shares * shares.log()).sum(dim=-1).to(lengths.dtype)
+    entropy: Tensor = _Entropy.apply(wide)  # type: ignore[no-untyped-call]
+    return entropy.to(lengths.dtype)
+
+
+class _Entropy(torch.autograd.Function):
+    """The entropy, with the gradient above, in a third of the calls: each takes longer than its work."""
+
+    @staticmethod
+    def forward(ctx: Any, lengths: Tensor) -> Tensor:
+        largest = lengths.amax(dim=-1, keepdim=True)
+        unit = torch.where(largest == 0, 1, largest)  # it keeps the total from overflowing
+        shares = lengths / unit
+        total = shares.sum(dim=-1, keepdim=True).clamp(min=1)  # the longest bar is 1, if there is any
+        shares = shares.div_(total)
+        entropy = torch.special.entr(shares).sum(dim=-1)
+        ctx.save_for_backward(lengths, entropy, shares, total.mul_(unit))
+        return entropy
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        lengths, entropy, shares, total = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a gradient of this gradient is wanted: it starts at the lengths
+            entropy, total = entropy_of_shares(lengths), lengths.sum(dim=-1, keepdim=True)
+            shares = lengths / torch.where(total == 0, 1, total)
+        logs = torch.where(shares == 0, 1, shares).log()  # a zero bar has no gradient
+        return torch.where(shares == 0, 0, (logs + entropy[..., None]) / total * -grad[..., None])
