@@ -16,12 +16,16 @@ from benchmarks.record import Agreement, Record, Row, Spent
 from benchmarks.timing import Timed
 
 from conescope.measures import MEASURES, mean_cosine
+from conescope.topology import compiled
+
+REAL = compiled.compiled  # other tests run without
 
 
 @pytest.fixture(scope="module", autouse=True)
-def without_pauses():
+def without_pauses_and_with_numba():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(timing, "PAUSE", 0)
+        patch.setattr(compiled, "compiled", REAL)
         yield
 
 

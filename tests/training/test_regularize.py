@@ -4,7 +4,7 @@ from transformers import Trainer, TrainingArguments
 
 from conescope.losses import PersistentEntropyLoss, SlicedGaussianLoss, TopologicalLoss
 from conescope.training import regularize
-from conescope.training.mean_loss import TRAINER_DIVIDES, MeanLossTrainer
+from conescope.training.mean_loss import COUNTS_ITEMS, MeanLossTrainer
 from tests.samples import models
 
 LR = 0.1
@@ -186,9 +186,7 @@ def test_a_function_serves_as_regularizer_at_a_middle_layer(tmp_path):
     assert moved.abs().max() > 0
 
 
-@pytest.mark.skipif(
-    not TRAINER_DIVIDES, reason="this Trainer does not count the items for a compute_loss_func"
-)
+@pytest.mark.skipif(not COUNTS_ITEMS, reason="this Trainer does not count the items for a compute_loss_func")
 def test_a_user_loss_that_scales_itself_is_left_to_it(tmp_path):
     def summed(outputs, labels, num_items_in_batch=None):
         return torch.nn.functional.cross_entropy(outputs.logits, labels, reduction="sum") / num_items_in_batch

@@ -6,7 +6,7 @@ from transformers import Trainer
 
 from conescope.losses import Balanced, Layers, PersistentEntropyLoss, Scheduled
 from conescope.training import regularize
-from conescope.training.mean_loss import TRAINER_DIVIDES
+from conescope.training.mean_loss import COUNTS_ITEMS
 from tests.samples import models
 from tests.training.test_regularize import LR, train, weights
 
@@ -88,7 +88,7 @@ def mean_over_items(outputs, labels, num_items_in_batch=None):
 
 @pytest.mark.parametrize("compute_loss_func", [None, mean_over_items])
 def test_balanced_under_accumulation_knows_the_norms_of_the_whole_step(tmp_path, compute_loss_func):
-    if compute_loss_func is not None and not TRAINER_DIVIDES:
+    if compute_loss_func is not None and not COUNTS_ITEMS:
         pytest.skip("this Trainer does not count the items for a compute_loss_func")
 
     def trained(**options):

@@ -75,7 +75,7 @@ class _Entropy(torch.autograd.Function):
         shares = lengths / unit
         total = shares.sum(dim=-1, keepdim=True).clamp(min=1)  # the longest bar is 1, if there is any
         shares = shares.div_(total)
-        entropy = torch.special.entr(shares).sum(dim=-1)
+        entropy: Tensor = torch.special.entr(shares).sum(dim=-1)
         ctx.save_for_backward(lengths, entropy, shares, total.mul_(unit))
         return entropy
 

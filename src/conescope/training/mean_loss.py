@@ -16,6 +16,7 @@ from transformers import Trainer
 
 VERSION = Version(transformers.__version__).release
 TRAINER_DIVIDES = VERSION >= (4, 48)
+COUNTS_ITEMS = VERSION > (4, 48, 0)  # for a compute_loss_func; one that gets no count has its loss divided
 LOG_IS_DIVIDED = (4, 46, 2) <= VERSION < (4, 48)  # of a loss whose items were not counted
 
 
@@ -61,6 +62,7 @@ class MeanLossTrainer(Trainer):
         """Return what the Trainer will divide the loss of this micro-batch by."""
         scaled = getattr(self, "loss_is_scaled_for_ga", None)  # transformers 5
         if scaled is None:
-            scaled = self.compute_loss_func is not None or not TRAINER_DIVIDES
+            counted = COUNTS_ITEMS or self.model_accepts_loss_kwargs
+            scaled = not TRAINER_DIVIDES or (self.compute_loss_func is not None and counted)
         steps = getattr(self, "current_gradient_accumulation_steps", self.args.gradient_accumulation_steps)
         return 1.0 if scaled else float(steps)
