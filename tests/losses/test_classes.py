@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from conescope.losses.classes import by_class, everyone, members_of_classes
 
+CPU = torch.device("cpu")
 LABELS = st.lists(st.integers(-3, 5), max_size=30)
 
 
@@ -23,7 +24,7 @@ def test_each_class_has_its_rows_in_order(numbers):
 @settings(max_examples=80, deadline=None)
 @given(LABELS, st.integers(1, 6))
 def test_members_are_the_rows_of_large_enough_classes(numbers, min_points):
-    found = members_of_classes(torch.tensor(numbers, dtype=torch.int64), min_points)
+    found = members_of_classes(torch.tensor(numbers, dtype=torch.int64), min_points, CPU)
     present = torch.ones_like(found.rows, dtype=torch.bool) if found.present is None else found.present
     rows = [row[there].tolist() for row, there in zip(found.rows, present, strict=True)]
     every = {n: [i for i, label in enumerate(numbers) if label == n] for n in sorted(set(numbers)) if n >= 0}
@@ -35,8 +36,8 @@ def test_members_are_the_rows_of_large_enough_classes(numbers, min_points):
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 6])
 def test_everyone_is_one_class(count):
-    found = everyone(count, 5, torch.device("cpu"))
-    expected = members_of_classes(torch.zeros(count, dtype=torch.int64), 5)
+    found = everyone(count, 5, CPU)
+    expected = members_of_classes(torch.zeros(count, dtype=torch.int64), 5, CPU)
     assert (found.points, found.skipped, len(found.rows)) == (
         expected.points,
         expected.skipped,

@@ -15,6 +15,9 @@ def labels_of(points):
 
 LOSSES = {
     "persistent_entropy": lambda points: losses.persistent_entropy_loss(points).loss,
+    "persistent_entropy of labels on the host": lambda points: (
+        losses.persistent_entropy_loss(points, torch.arange(len(points)) % 2).loss
+    ),
     "koleo": losses.koleo_loss,
     "variance_covariance": losses.variance_covariance_loss,
     "cross_correlation": lambda points: losses.cross_correlation_loss(
@@ -29,6 +32,7 @@ ASKED_ON_A_CPU = (
     "koleo",
     "topological",
     "persistent_entropy",
+    "persistent_entropy of labels on the host",
 )  # where a look costs nothing, the size of the lengths is looked at
 
 

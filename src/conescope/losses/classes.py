@@ -49,8 +49,11 @@ class Members(NamedTuple):
     skipped: int  # classes that are too small
 
 
-def members_of_classes(labels: Labels, min_points: int) -> Members:
-    """Return the rows of each class of at least `min_points` points; negative labels mean no class."""
+def members_of_classes(labels: Labels, min_points: int, device: torch.device) -> Members:
+    """Return the rows of each class of at least `min_points` points; negative labels mean no class.
+
+    The rows are for points on the device. Labels may be elsewhere: for those on the host nothing waits.
+    """
     found = by_class(labels)
     labelled = found.classes >= 0
     enters = labelled & (found.sizes >= min_points)
@@ -58,10 +61,10 @@ def members_of_classes(labels: Labels, min_points: int) -> Members:
     largest, points = int(sizes.max(initial=0)), int(sizes.sum())
     rank = np.arange(largest)
     at = np.minimum(found.starts[enters][:, None] + rank, len(found.rows) - 1)
-    rows = torch.from_numpy(found.rows[at]).to(labels.device, non_blocking=True)
+    rows = torch.from_numpy(found.rows[at]).to(device, non_blocking=True)
     present = None
     if points < rows.numel():
-        present = torch.from_numpy(rank < sizes[:, None]).to(labels.device, non_blocking=True)
+        present = torch.from_numpy(rank < sizes[:, None]).to(device, non_blocking=True)
     return Members(rows, present, points, int(labelled.sum()) - len(sizes))
 
 

@@ -52,7 +52,7 @@ def persistent_entropy_loss(
     finite makes loss and gradient NaN rather than an exception, so that gradient scalers can skip the step.
 
     All classes are computed together, in float32 under any autocast (float64 for float64 points), and the
-    loss has that dtype. Labels are read once a call, which waits for the device; without them nothing does.
+    loss has that dtype. Labels are read once a call, which waits for the device if they are on it.
 
     Args:
         points: one embedding a row.
@@ -69,7 +69,7 @@ def persistent_entropy_loss(
         found = (
             everyone(len(points), min_points, points.device)
             if labels is None
-            else members_of_classes(labels, min_points)
+            else members_of_classes(labels, min_points, points.device)
         )
         lengths = _bars(points, found)
         kept = features(lengths, selection)
