@@ -175,6 +175,13 @@ def test_a_folder_with_another_experiment_is_refused(finished, model):
         finetune(experiment(model, lr=0.1), folder)
 
 
+@pytest.mark.parametrize(("file", "name"), [("versions.json", "torch"), ("device.json", "device")])
+def test_runs_that_were_made_with_something_else_are_refused(model, tmp_path, file, name):
+    (tmp_path / file).write_text(json.dumps({name: "another"}))
+    with pytest.raises(ValueError, match=f"holds an experiment with {name} = another, now it is "):
+        finetune(experiment(model), tmp_path)
+
+
 def test_one_seed_has_intervals_over_examples(model, tmp_path):
     result = finetune(experiment(model, seeds=(0,), epochs=1.0), tmp_path, save_models=False)
     basis = {difference.kind: difference.basis for difference in result.differences}

@@ -34,8 +34,8 @@ from conescope.ablation.running import Prepared, Progress, Record, place_of, rea
 from conescope.ablation.statistics import front, paired_differences, plain_arm, verdict
 from conescope.ablation.weight_selection import Trial, plain_trials, select_weights
 from conescope.results.ablation import Ablation, AblationArm, Choice, Tried
-from conescope.training.experiment import claim_settings, weights_hash
-from conescope.training.provenance import hardware, training_versions, versions
+from conescope.training.experiment import claim_settings, made_with, weights_hash
+from conescope.training.provenance import hardware, versions
 from conescope.training.regularize import regularize
 
 
@@ -119,12 +119,9 @@ def _check_arms(plan: Plan) -> None:
 
 def _claim(folder: Path, plan: Plan) -> None:
     """Write what all runs have in common, or check that it is so. A folder without runs binds no one."""
-    device = chosen_device(plan.recipe.device)
-    precision = chosen_precision(plan.recipe.precision, device)
     common = {
         "settings.json": shared_settings(plan),
-        "device.json": {"device": device.type, "precision": precision},
-        "versions.json": training_versions(),
+        **made_with(plan.recipe),
         "weights.json": {"weights_sha256": weights_hash(plan.recipe.model)},
     }
     (folder / "claims").mkdir(parents=True, exist_ok=True)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from conescope._devices import chosen_device, chosen_precision
 from conescope._files import write_text
 from conescope.losses import PersistentEntropyLoss
 from conescope.topology import Rule
+from conescope.training.provenance import training_versions
 from conescope.training.recipe import Recipe
 from conescope.training.tables import LabelledTexts
 
@@ -61,6 +63,18 @@ class Experiment:
 def claim(folder: Path, experiment: Experiment) -> None:
     """Write the settings into the folder, or check that those in it are the same."""
     claim_settings(folder / "experiment.json", experiment.fingerprint())
+    for name, settings in made_with(experiment.recipe).items():
+        claim_settings(folder / name, settings)
+
+
+def made_with(recipe: Recipe) -> dict[str, dict[str, str]]:
+    """Return, by the name of its file, what runs that are compared are made with besides their settings."""
+    device = chosen_device(recipe.device)
+    precision = chosen_precision(recipe.precision, device)
+    return {
+        "device.json": {"device": device.type, "precision": precision},
+        "versions.json": training_versions(),
+    }
 
 
 def data_hash(data: LabelledTexts) -> str:

@@ -1,8 +1,9 @@
 """Fine-tune a classifier with and without a regularizer under the same seeds, and compare.
 
-The folder of an experiment holds `experiment.json` (its settings), for each arm and seed a folder with
-the run's checkpoints, its result and its embeddings, and `result.json`. Runs that are there are not
-repeated, and a run that was stopped goes on from its last checkpoint, so the same call resumes.
+The folder of an experiment holds `experiment.json` (its settings), `device.json` and `versions.json` (what
+its runs are made with), for each arm and seed a folder with the run's checkpoints, its result and its
+embeddings, and `result.json`. Runs that are there are not repeated, and a run that was stopped goes on from
+its last checkpoint, so the same call resumes.
 """
 
 import dataclasses
