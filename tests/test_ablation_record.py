@@ -112,6 +112,8 @@ def test_numbers_of_the_table_are_those_of_the_result(found):
     assert cells[3] == "**-0.100**"  # uncentered: no interval
     assert cells[-3] == "5.00 %"  # 0.01 of 0.2 seconds
     assert cells[-2:] == ["yes", "score improved; anisotropy improved"]
+    by_seed = "0.510, 0.530, 0.560, 0.560, 0.590 | 0.201, 0.209, 0.221, 0.229, 0.240 | -31 %"
+    assert f"| `koleo:weight=0.1` | {by_seed} |" in text
     assert line_of(text, "none")[1:3] == ["0.540", "0.320"]
     assert line_of(text, "cosine")[1] == "-0.100 ?"  # the same in all seeds
 

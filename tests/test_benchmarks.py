@@ -17,8 +17,7 @@ from benchmarks.timing import Timed
 
 from conescope.measures import MEASURES, mean_cosine
 from conescope.topology import compiled
-
-REAL = compiled.compiled  # other tests run without
+from tests.topology.loops import REAL
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -26,7 +26,16 @@ def test_numbers_that_add_up_to_more_than_the_type_holds_are_finite(dtype):
     points = torch.full((4, 2), torch.finfo(dtype).max, dtype=dtype)
     assert not surely_finite(points)  # which is why it is not the last word
     check_finite(points)
+    points[:, 0] *= -1
+    check_finite(points)  # a sum may pass the greatest number on its way to 0
     assert surely_finite(points / 64)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_of_half_precision_only_the_two_ends_are_added(dtype):
+    points = torch.full((4, 2), torch.finfo(dtype).max, dtype=dtype)
+    points[0] *= -1
+    assert surely_finite(points)
 
 
 def test_no_points_are_finite_and_gradients_are_not_asked_for():

@@ -42,7 +42,7 @@ def table(found: Mapping[str, Ablation], every: Sequence[str]) -> str:
     if found:
         lines += [*_summary(found), *_seconds(found)]
     for name, one in found.items():
-        lines += [*_study(name, one), *_choices(one)]
+        lines += [*_study(name, one), *_by_seed(one), *_choices(one)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -120,6 +120,21 @@ def _study(name: str, found: Ablation) -> Iterator[str]:
     heads = ["arm", *columns.values(), "share of a step", "front", "verdict"]
     yield from _rows(heads, [row(arm) for arm in found.arms])
     yield from _warnings(found)
+
+
+def _by_seed(found: Ablation) -> Iterator[str]:
+    """Yield the score and the anisotropy of each run, and what an arm takes of plain's anisotropy."""
+    of = {each.arm: each for each in found.differences if each.name == HEADLINE}
+    rows = []
+    for arm in found.arms:
+        runs = sorted(arm.runs, key=lambda run: run.seed)
+        taken = "" if arm.name not in of else f"{100 * of[arm.name].difference / of[arm.name].plain:+.0f} %"
+        scores = ", ".join(number(run.scores.get(found.main_score)) or "?" for run in runs)
+        shapes = ", ".join(number(run.geometry.get(HEADLINE)) or "?" for run in runs)
+        rows.append([f"`{arm.name}`", scores, shapes, taken])
+    yield f"By seed, {', '.join(map(str, sorted(found.seeds)))}:"
+    yield ""
+    yield from _rows(["arm", found.main_score, COLUMNS[HEADLINE], "its mean, against plain's"], rows)
 
 
 def _words(task: PairedDifference | None, shape: PairedDifference | None) -> str:

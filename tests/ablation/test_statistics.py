@@ -246,11 +246,15 @@ def test_verdict_does_not_call_a_wide_interval_harmless():
     lost = arm("lost", [0.367, 0.285, 0.170], [0.17, 0.13, 0.13])
     words = judged(plain, lost)
     lowest = stats.t.interval(0.95, 2, -np.mean([0.107, 0.199, 0.290]), stats.sem([0.107, 0.199, 0.290]))[0]
-    assert "with no harm to the task beyond noise" in words
+    assert words.startswith("lost (anisotropy_1, centered -0.590 [")
     assert (
-        f"That does not rule harm out: lost may cost {-lowest:.3f} of 0.473; more seeds would tell." in words
+        "lowers centered anisotropy; harm to the task is neither shown nor ruled out, up to "
+        f"{-lowest:.3f} with lost, of 0.473. More seeds would tell." in words
     )
-    assert "rule harm out" not in judged(PLAIN, ROUND)  # it may cost 0.004 of 0.51
+    assert "with no harm" not in words
+    both = judged(PLAIN, ROUND, arm("wide", [0.30, 0.70, 0.40, 0.60, 0.48], [0.20, 0.22, 0.21, 0.24, 0.23]))
+    assert both.startswith("round (")
+    assert "no harm to the task beyond noise. wide (" in both
 
 
 def test_verdict_leaves_the_model_alone():

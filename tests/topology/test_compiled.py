@@ -1,21 +1,16 @@
 """Loops are compiled where numba is, kept where that is allowed, and missed by nobody."""
 
-import importlib.util
 import subprocess
 import sys
 
 import numpy as np
-import pytest
 import torch
 
 from conescope.topology import compiled
 from conescope.topology.prim import prim
-
-REAL = compiled.compiled  # tests run without
-needs_numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba is not installed")
+from tests.topology.loops import REAL, needs_numba
 
 
-@needs_numba
 def test_only_what_has_a_gradient_on_a_cpu(monkeypatch):
     monkeypatch.setattr(compiled, "compiled", lambda loop: loop)
     assert compiled.compiled_in_training(prim, torch.ones(2, 2)) is None

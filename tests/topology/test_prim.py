@@ -1,6 +1,5 @@
 """The compiled loop makes the trees of the pure path, edge by edge, and is missed by nobody."""
 
-import importlib.util
 import math
 
 import numpy as np
@@ -15,11 +14,9 @@ from conescope.topology.prim import prim
 from conescope.topology.recursion import kept_by_alpha
 from tests.reference.spanning import kruskal
 from tests.topology.clouds import KINDS
+from tests.topology.loops import REAL, needs_numba
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
-
-REAL = compiled.compiled  # tests run without
-needs_numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba is not installed")
 
 
 @pytest.fixture(scope="module", params=["plain", pytest.param("compiled", marks=needs_numba)])

@@ -1,6 +1,5 @@
 """The loop over lists that are met keeps the bars of the table of all lists, as plain Python and compiled."""
 
-import importlib.util
 import math
 
 import numpy as np
@@ -11,9 +10,8 @@ from hypothesis import strategies as st
 
 from conescope.topology import compiled, select_bars
 from conescope.topology.recursion import kept_by_alpha
+from tests.topology.loops import REAL, needs_numba
 
-REAL = compiled.compiled  # tests run without
-needs_numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="numba is not installed")
 ARGUMENTS = {"recursive": (False, 0), "single_pass": (True, 0), "shifted": (False, 1)}
 
 

@@ -19,7 +19,7 @@ def verdict(
 
     An arm helps if it improves the main score, or lowers centered anisotropy_1 while the main score is not
     worse, each by the adjusted p. "Not worse" means that no harm is shown, not that none is possible: where
-    the interval holds a loss of more than `MINDED`, it is named. Of the arms that help, those with another
+    the interval holds a loss of more than `MINDED`, the sentence says so. Of the arms that help, those with another
     score, a log likelihood or a calibration that is worse are named. If no arm helps and plain training is
     on the front, the advice is to leave the model alone.
     """
@@ -33,18 +33,25 @@ def verdict(
     better = [arm for arm, each in task.items() if each.verdict == "improved"]
     rounder = [arm for arm, each in shape.items() if each.verdict == "improved" and arm in task]
     free = [arm for arm in rounder if task[arm].verdict in NOT_WORSE]
+    risky = [arm for arm in free if _possible_loss(task[arm]) > MINDED * abs(task[arm].plain)]
+    safe = [arm for arm in free if arm not in risky]
     costly = [arm for arm in rounder if task[arm].verdict == "worse"]
     unclear = [arm for arm in rounder if task[arm].verdict == "not known"]
     sentences = []
     if better:
         sentences.append(f"{_listed(better, [task])} {_verb('improve', better)} the task.")
-    if free:
+    if safe:
         sentences.append(
-            f"{_listed(free, [shape, task])} {_verb('lower', free)} centered anisotropy with no harm to the "
+            f"{_listed(safe, [shape, task])} {_verb('lower', safe)} centered anisotropy with no harm to the "
             "task beyond noise."
         )
-    if unseen := _not_ruled_out(free, task):
-        sentences.append(f"That does not rule harm out: {unseen}; more seeds would tell.")
+    if risky:
+        losses = ", ".join(f"{_possible_loss(task[arm]):.3f} with {arm}" for arm in risky)
+        sentences.append(
+            f"{_listed(risky, [shape, task])} {_verb('lower', risky)} centered anisotropy; harm to the task "
+            f"is neither shown nor ruled out, up to {losses}, of {task[risky[0]].plain:.3f}. More seeds would "
+            "tell."
+        )
     if besides := _worse_besides([*better, *free], differences):
         sentences.append(f"Worse beyond noise all the same: {besides}.")
     if unclear:
@@ -62,19 +69,11 @@ def verdict(
     return " ".join([*sentences, _correction(task, seeds)])
 
 
-def _not_ruled_out(arms: Sequence[str], task: dict[str, PairedDifference]) -> str:
-    """Return the arms whose interval holds a loss that matters, and how large; or nothing."""
-    losses = {}
-    for arm in arms:
-        found = task[arm]
-        if found.adjusted_low is not None and found.adjusted_high is not None:
-            losses[arm] = -found.adjusted_low if found.better == "higher" else found.adjusted_high
-    told = [
-        f"{arm} may cost {loss:.3f} of {task[arm].plain:.3f}"
-        for arm, loss in losses.items()
-        if loss > MINDED * abs(task[arm].plain)
-    ]
-    return ", ".join(told)
+def _possible_loss(task: PairedDifference) -> float:
+    """Return the greatest loss that the interval holds; 0 without an interval, or if it holds none."""
+    if task.adjusted_low is None or task.adjusted_high is None:
+        return 0.0
+    return max(0.0, -task.adjusted_low if task.better == "higher" else task.adjusted_high)
 
 
 def _worse_besides(arms: Sequence[str], differences: Sequence[PairedDifference]) -> str:

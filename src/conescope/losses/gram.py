@@ -38,16 +38,20 @@ def column_squares(points: Clouds) -> Float[Tensor, "*batch d"]:
     return squares
 
 
-class _Gram(torch.autograd.Function):
-    generate_vmap_rule = True
+class _OfPoints(torch.autograd.Function):
+    """A function of points alone, which it keeps for its gradient."""
 
-    @staticmethod
-    def forward(points: Tensor) -> Tensor:
-        return torch.matmul(points, points.mT)
+    generate_vmap_rule = True
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
+
+
+class _Gram(_OfPoints):
+    @staticmethod
+    def forward(points: Tensor) -> Tensor:
+        return torch.matmul(points, points.mT)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
@@ -55,16 +59,10 @@ class _Gram(torch.autograd.Function):
         return torch.matmul(grad + grad.mT, points)
 
 
-class _ColumnSquares(torch.autograd.Function):
-    generate_vmap_rule = True
-
+class _ColumnSquares(_OfPoints):
     @staticmethod
     def forward(points: Tensor) -> Tensor:
         return (points * points).sum(dim=-2)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
