@@ -19,9 +19,9 @@ def verdict(
 
     An arm helps if it improves the main score, or lowers centered anisotropy_1 while the main score is not
     worse, each by the adjusted p. "Not worse" means that no harm is shown, not that none is possible: where
-    the interval holds a loss of more than `MINDED`, the sentence says so. Of the arms that help, those with another
-    score, a log likelihood or a calibration that is worse are named. If no arm helps and plain training is
-    on the front, the advice is to leave the model alone.
+    the interval holds a loss of more than `MINDED`, the sentence says so. Of the arms that help, those with
+    another score, a log likelihood or a calibration that is worse are named. If no arm helps and plain
+    training is on the front, the advice is to leave the model alone.
     """
     task = {each.arm: each for each in differences if each.name == main_score}
     shape = {each.arm: each for each in differences if each.name == HEADLINE}
@@ -46,12 +46,7 @@ def verdict(
             "task beyond noise."
         )
     if risky:
-        losses = ", ".join(f"{_possible_loss(task[arm]):.3f} with {arm}" for arm in risky)
-        sentences.append(
-            f"{_listed(risky, [shape, task])} {_verb('lower', risky)} centered anisotropy; harm to the task "
-            f"is neither shown nor ruled out, up to {losses}, of {task[risky[0]].plain:.3f}. More seeds would "
-            "tell."
-        )
+        sentences.append(_not_ruled_out(risky, task, shape))
     if besides := _worse_besides([*better, *free], differences):
         sentences.append(f"Worse beyond noise all the same: {besides}.")
     if unclear:
@@ -67,6 +62,16 @@ def verdict(
             f"{_listed(costly, [shape, task])} {_verb('lower', costly)} anisotropy but {harm} the task."
         )
     return " ".join([*sentences, _correction(task, seeds)])
+
+
+def _not_ruled_out(
+    arms: Sequence[str], task: dict[str, PairedDifference], shape: dict[str, PairedDifference]
+) -> str:
+    losses = ", ".join(f"{_possible_loss(task[arm]):.3f} with {arm}" for arm in arms)
+    return (
+        f"{_listed(arms, [shape, task])} {_verb('lower', arms)} centered anisotropy; harm to the task is "
+        f"neither shown nor ruled out, up to {losses}, of {task[arms[0]].plain:.3f}. More seeds would tell."
+    )
 
 
 def _possible_loss(task: PairedDifference) -> float:
