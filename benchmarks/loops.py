@@ -13,7 +13,7 @@ COMPILED = "conescope[compiled]"
 @contextmanager
 def loops(wanted: bool) -> Iterator[None]:
     """Within it, loops are compiled as for a user who has numba, or never."""
-    with nullcontext() if wanted else patch.object(compiled, "compiled", lambda loop: None):
+    with nullcontext() if wanted else patch.object(compiled, "compiled", lambda *loop: None):
         yield
 
 

@@ -319,7 +319,7 @@ def _ratios(
                 value=_ratio(times[OURS], times[COMPILED]),
                 unit="times faster",
                 seconds=seconds(times, COMPILED, OURS),
-                agreements=(Agreement.of("sum of the bars", totals[OURS], totals[COMPILED], 0),),
+                agreements=(Agreement.of("sum of the bars", totals[OURS], totals[COMPILED], ROUNDING),),
             )
         )
     if PASS in times:

@@ -12,7 +12,7 @@ def without_numba():
     from conescope.topology import compiled  # not before its shapes can be checked
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, "compiled", lambda loop: None)
+        patch.setattr(compiled, "compiled", lambda *loop: None)
         yield
 
 

@@ -12,7 +12,7 @@ from tests.topology.loops import REAL, needs_numba
 
 
 def test_only_what_has_a_gradient_on_a_cpu(monkeypatch):
-    monkeypatch.setattr(compiled, "compiled", lambda loop: loop)
+    monkeypatch.setattr(compiled, "compiled", lambda loop, any_order: loop)
     assert compiled.compiled_in_training(prim, torch.ones(2, 2)) is None
     assert compiled.compiled_in_training(prim, torch.ones(2, 2, requires_grad=True)) is prim
     assert compiled.compiled_in_training(prim, torch.ones(2, 2, device="meta", requires_grad=True)) is None
@@ -42,6 +42,17 @@ def test_without_numba_there_is_none(monkeypatch):
 
 
 @needs_numba
+def test_only_sums_in_any_order_run_on_vector_units(monkeypatch):
+    import numba
+
+    asked = []
+    monkeypatch.setattr(numba, "njit", lambda **options: asked.append(options["fastmath"]) or (lambda f: f))
+    REAL.__wrapped__(prim)
+    REAL.__wrapped__(prim, True)
+    assert asked == [set(), {"reassoc", "contract"}]
+
+
+@needs_numba
 def test_without_a_folder_to_keep_it_in_it_is_compiled_each_time(monkeypatch):
     import numba
 
@@ -54,6 +65,5 @@ def test_without_a_folder_to_keep_it_in_it_is_compiled_each_time(monkeypatch):
 
     monkeypatch.setattr(numba, "njit", njit)
     loop = REAL.__wrapped__(prim)
-    points = np.array([[[0.0], [2], [1]]])
-    edges, _ = loop(points @ points.mT, np.ones((1, 3), dtype=bool), 0.0)
+    edges, _ = loop(np.array([[[0.0, 4, 1], [4, 0, 1], [1, 1, 0]]]))
     assert edges.tolist() == [[[0, 2], [1, 2]]]

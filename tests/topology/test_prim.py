@@ -1,4 +1,4 @@
-"""The compiled loop makes the trees of the pure path, edge by edge, and is missed by nobody."""
+"""The compiled loops make the trees and lengths of the pure path, edge by edge, and are missed by nobody."""
 
 import math
 
@@ -7,10 +7,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.testing import assert_close
 
 from conescope.losses import PersistentEntropyLoss
 from conescope.topology import compiled, h0_edges, h0_lengths, trees
+from conescope.topology.differences import squared_differences
+from conescope.topology.lengths import edge_lengths
 from conescope.topology.prim import prim
+from conescope.topology.pulls import norms_of_edges, pulls_of_edges
 from conescope.topology.recursion import kept_by_alpha
 from tests.reference.spanning import kruskal
 from tests.topology.clouds import KINDS
@@ -19,9 +23,10 @@ from tests.topology.loops import REAL, needs_numba
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
-@pytest.fixture(scope="module", params=["plain", pytest.param("compiled", marks=needs_numba)])
-def loop(request):
-    return prim if request.param == "plain" else REAL(prim)
+@pytest.fixture(params=["plain", pytest.param("compiled", marks=needs_numba)])
+def way(request):
+    """What makes a loop callable: as Python reads it, or compiled."""
+    return (lambda loop: loop) if request.param == "plain" else (lambda loop: REAL(loop, True))
 
 
 @pytest.fixture
@@ -29,93 +34,145 @@ def with_numba(monkeypatch):
     monkeypatch.setattr(compiled, "compiled", REAL)
 
 
-def products(points):
-    return np.ascontiguousarray(points @ points.mT)
+def squares_of(points):
+    return ((points[:, :, None] - points[:, None]) ** 2).sum(axis=-1)
 
 
-def everywhere(clouds, n):
-    return np.ones((clouds, n), dtype=bool)
+# ---- the tree
 
 
-def test_a_path_by_hand(loop):
+def test_a_path_by_hand(way):
     """Points at 0, 1, 3 and 7, out of order: each is joined to the next."""
-    points = np.array([[[0.0], [7], [1], [3]]])
-    edges, certain = loop(products(points), everywhere(1, 4), 1e-15)
+    edges, lengths = way(prim)(squares_of(np.array([[[0.0], [7], [1], [3]]])))
     assert edges.tolist() == [[[0, 2], [1, 3], [2, 3]]]
-    assert certain.tolist() == [True]
+    assert lengths.tolist() == [[1, 4, 2]]
+    assert lengths.dtype == np.float32
 
 
-def test_a_square_has_more_than_one_tree(loop):
-    """Of its four sides any three will do: the smaller pairs are taken, and the tree is not certain."""
-    points = np.array([[[0.0, 0], [1, 0], [0, 1], [1, 1]]])
-    edges, certain = loop(products(points), everywhere(1, 4), 0.0)
+def test_of_the_sides_of_a_square_the_smaller_pairs_are_taken(way):
+    edges, lengths = way(prim)(squares_of(np.array([[[0.0, 0], [1, 0], [0, 1], [1, 1]]])))
     assert edges.tolist() == [[[0, 1], [0, 2], [1, 3]]]
-    assert certain.tolist() == [False]
+    assert lengths.tolist() == [[1, 1, 1]]
 
 
-@pytest.mark.parametrize(("longer", "certain"), [(1e-9, False), (1e-2, True)])
-def test_certainty_is_a_matter_of_the_roundoff(loop, longer, certain):
-    """A triangle with sides 1, 1 and 1 + longer, whose squares may be wrong by 1e-6 of the greatest norm."""
-    height = math.sqrt(1 - ((1 + longer) / 2) ** 2)
-    points = np.array([[[0.0, 0], [1 + longer, 0], [(1 + longer) / 2, height]]])
-    edges, found = loop(products(points), everywhere(1, 3), 1e-6)
-    assert found.tolist() == [certain]
-    assert edges.tolist() == [[[0, 2], [1, 2]]]
-
-
-def test_absent_points_have_no_edge(loop):
-    points = np.array([[[0.0], [9], [2], [1]]] * 3)
-    present = np.array([[True, False, True, True], [False, True, False, False], [False] * 4])
-    edges, certain = loop(products(points), present, 0.0)
-    assert edges.tolist() == [[[0, 3], [2, 3], [0, 0]], [[0, 0]] * 3, [[0, 0]] * 3]
-    assert certain.all()
+@pytest.mark.parametrize("missing", [np.inf, np.nan])
+def test_points_without_an_edge_are_left_alone(way, missing):
+    squares = squares_of(np.array([[[0.0], [9], [2], [1]]] * 4))
+    for cloud, absent in enumerate([[1], [0, 2, 3], [0], [0, 1, 2, 3]]):
+        squares[cloud, absent], squares[cloud, :, absent] = missing, missing
+    edges, lengths = way(prim)(squares)
+    assert edges.tolist() == [
+        [[0, 3], [2, 3], [0, 0]],
+        [[0, 0]] * 3,
+        [[1, 2], [2, 3], [0, 0]],
+        [[0, 0]] * 3,
+    ]
+    assert lengths.tolist() == [[1, 1, 0], [0, 0, 0], [7, 1, 0], [0, 0, 0]]
 
 
 @pytest.mark.parametrize("n", [0, 1])
-def test_without_two_points_there_is_no_edge(loop, n):
-    edges, certain = loop(np.ones((2, n, n)), everywhere(2, n), 0.0)
-    assert edges.shape == (2, max(n - 1, 0), 2)
-    assert certain.all()
+def test_without_two_points_there_is_no_edge(way, n):
+    edges, lengths = way(prim)(np.zeros((2, n, n)))
+    assert edges.shape == (2, 0, 2)
+    assert lengths.shape == (2, 0)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(2, 20), st.integers(1, 3), st.integers(1, 4), st.integers(0, 2**31))
-def test_ties_are_broken_by_the_smaller_pair(loop, n, d, values, seed):
+def test_ties_are_broken_by_the_smaller_pair(n, d, values, seed):
     """Small integers: all is exact, and Kruskal by the textbook has the same ties."""
     points = np.random.default_rng(seed).integers(0, values, (1, n, d)).astype(float)
-    squares = ((points[0][:, None] - points[0][None]) ** 2).sum(axis=2)
-    edges, _ = loop(products(points), everywhere(1, n), 0.0)
-    assert edges[0].tolist() == sorted([u, v] for u, v in kruskal(squares))
+    squares = squares_of(points)
+    edges, _ = prim(squares)
+    assert edges[0].tolist() == sorted([u, v] for u, v in kruskal(squares[0]))
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(2, 12), st.integers(0, 2**31))
-def test_a_tree_is_certain_if_no_other_one_comes_near(loop, n, seed):
-    """By every pair that is not in the tree: how much longer is it than what it would replace?"""
-    points = np.random.default_rng(seed).normal(size=(1, n, 3))
-    share = 1e-2
-    edges, certain = loop(products(points), everywhere(1, n), share)
-    squares = ((points[0][:, None] - points[0][None]) ** 2).sum(axis=2)
-    tree = {tuple(edge) for edge in edges[0].tolist()}
-    slack = 2 * share * (points[0] ** 2).sum(axis=1).max()
-    near = [
-        squares[u, v] <= longest_between(tree, squares, u, v) + slack
-        for u in range(n)
-        for v in range(u + 1, n)
-        if (u, v) not in tree
+# ---- what it is made of
+
+
+def test_squares_by_hand(way):
+    """The third of four rows is in no cloud, and one member of the second cloud is absent."""
+    points = np.array([[0.0, 0], [3, 4], [9, 9], [0, 1]], dtype=np.float32)
+    members = np.array([[1, 0, 3], [3, 2, 0]])
+    present = np.array([[True, True, True], [True, False, True]])
+    inf = np.inf
+    assert way(squared_differences)(points, members, present).tolist() == [
+        [[0, 25, 18], [25, 0, 1], [18, 1, 0]],
+        [[0, inf, 1], [inf, 0, inf], [1, inf, 0]],
     ]
-    assert certain.tolist() == [not any(near)]
 
 
-def longest_between(tree, squares, u, v):
-    """The longest edge of the path between two points of a tree."""
-    reached = {u: 0.0}
-    while v not in reached:
-        for one, other in tree:
-            for here, there in ((one, other), (other, one)):
-                if here in reached and there not in reached:
-                    reached[there] = max(reached[here], squares[here, there])
-    return reached[v]
+def test_squares_lose_nothing_far_from_the_origin_or_at_the_ends_of_the_range(way):
+    points = np.array([[16777216.0], [16777218], [3e38], [-3e38], [1e-45]], dtype=np.float32)
+    found = way(squared_differences)(points, np.arange(5)[None], np.ones((1, 5), dtype=bool))
+    assert found[0, 0, 1] == 4
+    assert found[0, 2, 3] == (2 * float(points[2, 0])) ** 2
+    assert found[0, 4, 4] == 0
+    tiny = np.array([[0.0], [1e-45]], dtype=np.float32)
+    found = way(squared_differences)(tiny, np.arange(2)[None], np.ones((1, 2), dtype=bool))
+    assert found[0, 0, 1] == float(tiny[1, 0]) ** 2 > 0
+
+
+TRIANGLE = np.array([[0, 0], [3, 4], [3, 0]], dtype=np.float32)
+
+
+def test_lengths_by_hand(way):
+    edges = np.array([[0, 1], [1, 2], [2, 0], [1, 1]])
+    assert way(norms_of_edges)(TRIANGLE, edges).tolist() == [5, 4, 3, 0]
+
+
+def test_each_side_pulls_at_its_ends_along_itself(way):
+    """(3, 4) / 5 times 10; (0, 1); (1, 0) times 2, as in test_lengths. The last edge has no length."""
+    edges = np.array([[0, 1], [1, 2], [2, 0], [1, 1]])
+    lengths = np.array([5, 4, 3, 0], dtype=np.float32)
+    grad = np.array([10, 1, 2, 1e30], dtype=np.float32)
+    found = way(pulls_of_edges)(TRIANGLE, edges, lengths, grad)
+    np.testing.assert_allclose(found, [[-6 - 2, -8], [6, 8 + 1], [2, -1]], rtol=1e-7)
+
+
+def test_a_point_without_edges_is_not_pulled(way):
+    none = np.empty(0, dtype=np.float32)
+    found = way(pulls_of_edges)(TRIANGLE, np.empty((0, 2), dtype=np.int64), none, none)
+    assert found.tolist() == [[0, 0]] * 3
+
+
+@needs_numba
+@pytest.mark.parametrize("scale", [1e-42, 1e-30, 1.0, 1e30, 1e37])
+def test_lengths_and_pulls_of_any_size_are_those_of_torch(scale):
+    points = (torch.randn(9, 5, generator=torch.Generator().manual_seed(0)) * scale).requires_grad_()
+    edges = torch.tensor([[0, 1], [1, 2], [5, 1], [7, 8], [8, 7], [4, 4]])
+    grads = torch.tensor([1.0, -2.0, 0.5, 3.0, 1.0, 7.0])
+    pure = edge_lengths(points, edges)
+    (pull,) = torch.autograd.grad(pure, points, grads)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "compiled", REAL)
+        looped = edge_lengths(points, edges)
+        assert_close(looped, pure, rtol=1e-6, atol=0)
+        for found in (
+            torch.autograd.grad(looped, points, grads, retain_graph=True)[0],
+            torch.autograd.grad(looped, points, grads, create_graph=True)[0],
+        ):
+            # of numbers below float32's normal range a unit vector has few digits
+            assert_close(
+                found, pull, rtol=1e-2 if scale < 1e-38 else 1e-5, atol=1e-2 if scale < 1e-38 else 1e-6
+            )
+
+
+@needs_numba
+def test_the_gradient_of_the_gradient_is_that_of_the_pure_path():
+    points = torch.randn(20, 4, generator=torch.Generator().manual_seed(1), requires_grad=True)
+
+    def second():
+        (first,) = torch.autograd.grad(h0_lengths(points).square().sum(), points, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), points)[0]
+
+    pure = second()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiled, "compiled", REAL)
+        assert_close(second(), pure, rtol=1e-5, atol=1e-5)
+
+
+# ---- in its place
 
 
 @needs_numba
@@ -143,18 +200,20 @@ def test_clouds_have_the_trees_of_the_pure_path(kind, sizes, d, dtype, seed):
 
 @needs_numba
 def test_it_is_for_training(monkeypatch):
-    """What needs no gradient, is large or is in groups does not wait for numba."""
+    """What needs no gradient does not wait for numba, nor does the tree of a cloud that is not small."""
     asked = []
-    monkeypatch.setattr(compiled, "compiled", asked.append)
+    monkeypatch.setattr(compiled, "compiled", lambda loop, any_order=False: asked.append(loop))
     points = torch.randn(8, 3)
     h0_edges(points)
-    h0_edges(torch.randn(trees.FEW + 1, 3, requires_grad=True))
     assert not asked
+    h0_edges(torch.randn(trees.FEW + 1, 3, requires_grad=True))
+    assert set(asked) == {norms_of_edges}
+    asked.clear()
     h0_edges(points.requires_grad_())
     h0_edges(torch.randn(2, 8, 3, requires_grad=True))
     for n in (8, 60):  # classes of both sizes that the loss knows
         PersistentEntropyLoss()(torch.randn(n, 3, requires_grad=True), torch.zeros(n, dtype=torch.long))
-    assert [asked.count(loop) for loop in (prim, kept_by_alpha)] == [4, 2]
+    assert [asked.count(loop) for loop in (squared_differences, kept_by_alpha)] == [4, 2]
 
 
 @needs_numba
@@ -168,15 +227,8 @@ def test_lengths_and_gradients_are_those_of_the_pure_path(monkeypatch, shape):
     monkeypatch.setattr(compiled, "compiled", REAL)
     looped = h0_lengths(points)
     (same,) = torch.autograd.grad(looped.square().sum(), points)
-    assert torch.equal(pure, looped)
-    assert torch.equal(pull, same)
-
-
-@needs_numba
-def test_one_cloud_whose_products_can_not_tell_is_measured(with_numba):
-    """Two clusters far apart: products see no distance within them, differences do."""
-    points = torch.tensor([[0.0], [3.0], [1.0], [2.0], [1e9], [1e9 + 2], [1e9 + 1]], dtype=torch.float64)
-    assert h0_edges(points.requires_grad_())[:-1].tolist() == [[0, 2], [1, 3], [2, 3], [4, 6], [5, 6]]
+    assert_close(looped, pure, rtol=1e-6, atol=0)
+    assert_close(same, pull, rtol=1e-5, atol=1e-5)
 
 
 @needs_numba
@@ -196,10 +248,3 @@ def test_a_loss_of_what_is_not_finite_is_nan(with_numba, n):
     points[4, 1] = math.nan
     loss = PersistentEntropyLoss()(points.requires_grad_(), torch.zeros(n, dtype=torch.long))
     assert loss.isnan()
-
-
-def test_points_that_are_not_finite_have_edges_that_can_be_read(loop):
-    points = np.array([[[0.0], [math.nan], [1], [3]]])
-    edges, _ = loop(products(points), everywhere(1, 4), 0.0)
-    assert edges.min() >= 0
-    assert edges.max() < 4

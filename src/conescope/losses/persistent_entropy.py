@@ -24,7 +24,7 @@ from conescope.losses.classes import Members, everyone, members_of_classes
 from conescope.topology.entropy import entropy_of_shares
 from conescope.topology.lengths import edge_lengths
 from conescope.topology.selection import Rule, check_rule, features
-from conescope.topology.trees import padded_edges
+from conescope.topology.trees import padded_trees
 
 
 class PersistentEntropyTerms(NamedTuple):
@@ -129,6 +129,7 @@ def _spoiled(loss: Scalar, points: Points) -> Scalar:
 
 def _bars(points: Points, members: Members) -> Float[Tensor, "classes bars"]:
     """Return the lengths of the bars of each class, 0 for those it lacks."""
-    edges = padded_edges(points, members.present, members.rows)
-    rows = members.rows.gather(1, edges.flatten(1)).reshape(-1, 2)
-    return edge_lengths(points, rows).reshape(edges.shape[:2])
+    trees = padded_trees(points, members.present, members.rows)
+    rows = members.rows.gather(1, trees.edges.flatten(1)).reshape(-1, 2)
+    known = None if trees.lengths is None else trees.lengths.flatten()
+    return edge_lengths(points, rows, known).reshape(trees.edges.shape[:2])

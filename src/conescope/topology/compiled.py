@@ -13,22 +13,27 @@ import torch
 from torch import Tensor
 
 Loop = TypeVar("Loop", bound=Callable[..., Any])
+ANY_ORDER = frozenset({"reassoc", "contract"})  # of LLVM's leaves; none of them is about NaN or infinity
 
 
-def compiled_in_training(loop: Loop, wanted: Tensor) -> Loop | None:
+def compiled_in_training(loop: Loop, wanted: Tensor, *, any_order: bool = False) -> Loop | None:
     """Return the loop, compiled, if it pays: for what has a gradient, as in training, on a CPU.
 
     A call or two would not make up for the import of numba, or for compiling.
     """
     trained = wanted.requires_grad and wanted.is_cpu and not torch.compiler.is_compiling()
-    return compiled(loop) if trained else None
+    return compiled(loop, any_order) if trained else None
 
 
 @cache
-def compiled(loop: Loop) -> Loop | None:
+def compiled(loop: Loop, any_order: bool = False) -> Loop | None:
     """Return the loop, compiled; None without numba, or where `NUMBA_DISABLE_JIT=1` turns it off.
 
     It is compiled at its first call, in seconds, and kept on disk for later processes where that is allowed.
+
+    Args:
+        loop: a function of arrays and numbers.
+        any_order: whether its sums may be taken in any order, as vector units do.
     """
     try:
         import numba
@@ -37,7 +42,8 @@ def compiled(loop: Loop) -> Loop | None:
     if getattr(numba.config, "DISABLE_JIT", False):  # it reads the environment
         return None
     plain = inspect.unwrap(loop)  # not a wrapper that checks types
+    leave = ANY_ORDER if any_order else frozenset[str]()
     try:
-        return cast("Loop", numba.njit(cache=True, nogil=True)(plain))
+        return cast("Loop", numba.njit(cache=True, nogil=True, fastmath=set(leave))(plain))
     except RuntimeError:  # no folder to keep it in
-        return cast("Loop", numba.njit(nogil=True)(plain))
+        return cast("Loop", numba.njit(nogil=True, fastmath=set(leave))(plain))

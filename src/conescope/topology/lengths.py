@@ -9,26 +9,36 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int64
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from conescope._types import Clouds, Edges, Lengths, Points
+from conescope.topology.compiled import compiled, compiled_in_training
 from conescope.topology.placing import ORDINARY, SINGLE, product_roundoff
+from conescope.topology.pulls import norms_of_edges, pulls_of_edges
 
 SMALL = 48  # points of a cloud up to which products with a matrix of signs are cheaper than rows one by one
 MANY = 128  # points from which on bags of rows are cheaper, in float32
 
 
-def edge_lengths(points: Points, edges: Int64[Tensor, "edges 2"]) -> Float[Tensor, " edges"]:
+def edge_lengths(
+    points: Points, edges: Int64[Tensor, "edges 2"], known: Float[Tensor, " edges"] | None = None
+) -> Float[Tensor, " edges"]:
     """Return the length of each edge (u, v) between rows of the points: float64 for float64, else float32.
 
     An edge of length zero has gradient zero. The gradient has a gradient.
+
+    Args:
+        points: one a row.
+        edges: pairs of rows.
+        known: their lengths, from a compiled loop that has measured them on its way.
 
     >>> edge_lengths(torch.tensor([[0.0, 0.0], [3.0, 4.0]]), torch.tensor([[0, 1]]))
     tensor([5.])
     """
     wide = points if points.dtype == torch.float64 else points.float()
-    return _lengths(wide, edges)
+    return _lengths(wide, edges, known)
 
 
 def edge_lengths_of_clouds(
@@ -53,10 +63,10 @@ def ascending_lengths(points: Clouds, edges: Edges) -> tuple[Edges, Lengths]:
     """
     wide = points if points.dtype == torch.float64 else points.float()
     if wide.ndim == 2:
-        lengths, order = _EdgeLengths.apply(wide, edges, True)  # type: ignore[no-untyped-call]
+        lengths, order = _EdgeLengths.apply(wide, edges, True, None)  # type: ignore[no-untyped-call]
         return edges.index_select(0, order), lengths
     if _signs_are_cheaper(wide):
-        lengths, order = _EdgeLengths.apply(wide, edges, True)  # type: ignore[no-untyped-call]
+        lengths, order = _EdgeLengths.apply(wide, edges, True, None)  # type: ignore[no-untyped-call]
     else:
         lengths = edge_lengths(*_as_one_cloud(wide, edges)).reshape(edges.shape[:-1])
         order = lengths.detach().argsort(dim=-1, stable=True)
@@ -64,8 +74,8 @@ def ascending_lengths(points: Clouds, edges: Edges) -> tuple[Edges, Lengths]:
     return edges.gather(-2, order[..., None].expand_as(edges)), lengths
 
 
-def _lengths(points: Tensor, edges: Tensor) -> Tensor:
-    lengths: Tensor = _EdgeLengths.apply(points, edges, False)[0]  # type: ignore[no-untyped-call]
+def _lengths(points: Tensor, edges: Tensor, known: Tensor | None = None) -> Tensor:
+    lengths: Tensor = _EdgeLengths.apply(points, edges, False, known)[0]  # type: ignore[no-untyped-call]
     return lengths
 
 
@@ -87,34 +97,68 @@ class _EdgeLengths(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, points: Tensor, edges: Tensor, ascending: bool) -> tuple[Tensor, Tensor | None]:
+    def forward(
+        ctx: Any, points: Tensor, edges: Tensor, ascending: bool, known: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
         # a setup_context would cost as much as the arithmetic of 64 points
-        incidence = _incidence(points, edges) if points.ndim == 3 else None
-        differences = _differences(points, edges, incidence)
-        lengths: Tensor = torch.linalg.vector_norm(differences, dim=-1)
-        ctx.ordinary = lengths.numel() == 0 or (lengths.is_cpu and _ordinary(lengths))
-        if not ctx.ordinary:
-            unit = _unit(differences)  # squares of very small or large lengths leave the range
-            lengths = torch.linalg.vector_norm(differences / unit, dim=-1).mul_(unit)
+        lengths = _norms_in_loop(points, edges) if known is None else known
+        incidence = differences = None
+        if lengths is None:
+            incidence = _incidence(points, edges) if points.ndim == 3 else None
+            differences = _differences(points, edges, incidence)
+            lengths = torch.linalg.vector_norm(differences, dim=-1)
+            ctx.ordinary = lengths.numel() == 0 or (lengths.is_cpu and _ordinary(lengths))
+            if not ctx.ordinary:
+                unit = _unit(differences)  # squares of very small or large lengths leave the range
+                lengths = torch.linalg.vector_norm(differences / unit, dim=-1).mul_(unit)
         found, order = lengths.sort(dim=-1, stable=True) if ascending else (lengths, None)
         ctx.save_for_backward(points, edges, incidence, lengths, differences, order)
         ctx.set_materialize_grads(False)
         return found, order
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, None, None]:
+    def backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, None, None, None]:
         if grad is None:
-            return None, None, None
+            return None, None, None, None
         points, edges, incidence, lengths, differences, order = ctx.saved_tensors
         if order is not None:
             grad = grad.gather(-1, order.argsort(dim=-1))
         if torch.is_grad_enabled():  # a gradient of this gradient is wanted: it starts at the points
             of = edge_lengths if points.ndim == 2 else edge_lengths_of_clouds
+            incidence = _incidence(points, edges) if points.ndim == 3 else None
             differences, lengths = _differences(points, edges, incidence), of(points, edges)
-            return _at_ends(points, edges, incidence, _pull(differences, lengths, grad)), None, None
+            return _at_ends(points, edges, incidence, _pull(differences, lengths, grad)), None, None, None
+        if differences is None:
+            return _pulls_in_loop(points, edges, lengths, grad), None, None, None
         if ctx.ordinary:  # and none is zero
-            return _at_ends(points, edges, incidence, differences, grad / lengths), None, None
-        return _at_ends(points, edges, incidence, _pull(differences, lengths, grad)), None, None
+            return _at_ends(points, edges, incidence, differences, grad / lengths), None, None, None
+        return _at_ends(points, edges, incidence, _pull(differences, lengths, grad)), None, None, None
+
+
+def _norms_in_loop(points: Tensor, edges: Tensor) -> Tensor | None:
+    """Return the lengths by a compiled loop, if there is one and it pays."""
+    if points.dtype != torch.float32 or points.ndim == 3:
+        return None
+    loop = compiled_in_training(norms_of_edges, points, any_order=True)
+    if loop is None:
+        return None
+    found = loop(*_rows(points, edges))
+    return torch.from_numpy(found).reshape(edges.shape[:-1])
+
+
+def _pulls_in_loop(points: Tensor, edges: Tensor, lengths: Tensor, grad: Tensor) -> Tensor:
+    loop = compiled(pulls_of_edges)
+    assert loop is not None  # or else forward had none
+    of_each = (each.detach().reshape(-1).contiguous().numpy() for each in (lengths, grad))
+    return torch.from_numpy(loop(*_rows(points, edges), *of_each)).reshape(points.shape)
+
+
+def _rows(points: Tensor, edges: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return one row a point, and the rows of the ends of each edge."""
+    points = points.detach()
+    if points.ndim == 3:
+        points, edges = _as_one_cloud(points, edges)
+    return points.contiguous().numpy(), edges.contiguous().numpy()
 
 
 def _pull(differences: Tensor, lengths: Tensor, grad: Tensor) -> Tensor:

@@ -9,23 +9,26 @@
 `padded_edges` does not check contents.
 """
 
-import numpy as np
+from typing import NamedTuple
+
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from conescope._check import check_finite
 from conescope._copies import distinct_rows
-from conescope._types import Clouds, Edges, Points
-from conescope.topology.compiled import compiled_in_training
+from conescope._types import Edges, Lengths, Points
+from conescope.topology.compiled import Loop, compiled_in_training
 from conescope.topology.dense import dense_tree
+from conescope.topology.differences import Differences, squared_differences
 from conescope.topology.light import Progress, light_tree
-from conescope.topology.prim import Prim, prim
+from conescope.topology.prim import prim
 from conescope.topology.products import products
 from conescope.topology.spanning import minimum_spanning_edges
 
 ALONE = 192  # points from which on a cloud of a batch is better off alone
-FEW = 128  # points up to which a compiled loop, if there is one, is faster than rounds over the matrix
+PAIRS = 1 << 14  # up to which a compiled loop measures them one by one
+FEW = 96  # points up to which a compiled loop, if there is one, is faster than rounds over the matrix
 LARGE = 6144  # points from which on its matrix is not held
 
 
@@ -43,11 +46,9 @@ def spanning_edges(
     with torch.autocast(points.device.type, enabled=False):
         if len(points) >= LARGE or not points.is_cpu:
             check_finite(points)  # `dense_tree` does it by itself
-        if (loop := _prim_for(points, len(points))) is not None:
+        if _loop_of(squared_differences, points, len(points)) is not None and len(points) ** 2 <= PAIRS:
             check_finite(points)
-            trees, certain = _by_prim(loop, products(points[None]), points.shape[1], None)
-            if certain.all():
-                return trees[0]
+            return padded_edges(points[None])[0]
         firsts, copies = _copies(points) if len(points) >= LARGE else (None, None)
         if firsts is None or copies is None:
             edges = _dense(points)
@@ -87,42 +88,77 @@ def padded_edges(
     present: Bool[Tensor, "clouds n"] | None = None,
     members: Int64[Tensor, "clouds n"] | None = None,
 ) -> Edges:
-    """Return the edges of the minimum spanning tree of the present points of each padded cloud.
+    """Return the edges of `padded_trees`."""
+    return padded_trees(points, present, members).edges
 
-    A cloud of c points has c - 1 edges, ascending by pair; the rest of its n - 1 rows are (0, 0).
+
+class PaddedTrees(NamedTuple):
+    """A minimum spanning tree for each of several clouds, ascending by pair."""
+
+    edges: Edges
+    lengths: Lengths | None  # without a gradient; None if they were not measured on the way
+
+
+@torch.no_grad()
+def padded_trees(
+    points: Float[Tensor, "*clouds_or_all d"],
+    present: Bool[Tensor, "clouds n"] | None = None,
+    members: Int64[Tensor, "clouds n"] | None = None,
+) -> PaddedTrees:
+    """Return the minimum spanning tree of the present points of each padded cloud.
+
+    A cloud of c points has c - 1 edges; the rest of its n - 1 rows are (0, 0).
 
     Args:
         points: of clouds of one size, or all points, one a row, if there are `members`.
         present: which of the points there are, None for all.
         members: the rows of each cloud. Edges are between places within a cloud all the same.
     """
-    n = points.shape[1] if members is None else members.shape[1]
+    count, n = points.shape[:2] if members is None else members.shape
+    differences = _loop_of(squared_differences, points, n) if count * n * n <= PAIRS else None
+    if differences is not None:
+        squares = _measured(differences, points, present, members)
+    else:
+        squares = _multiplied(points, present, members)
+    loop = _loop_of(prim, points, n)
+    if loop is not None:
+        edges, lengths = (torch.from_numpy(each) for each in loop(squares.numpy()))
+        return PaddedTrees(edges, None if differences is None else lengths)
+    numbers = minimum_spanning_edges(squares)
+    numbers = numbers.masked_fill(numbers == n * n, 0)
+    return PaddedTrees(torch.stack([numbers // max(n, 1), numbers % max(n, 1)], dim=-1), None)
+
+
+def _multiplied(
+    points: Tensor, present: Tensor | None, members: Tensor | None
+) -> Float64[Tensor, "clouds n n"]:
+    """Return squared distances from products."""
     waits = points.is_cpu and not torch.compiler.is_compiling()
     if present is not None and waits and bool(present.all()):
         present = None  # clouds of one size: nothing to blank out
     distances = products(points, present, members)
-    if (loop := _prim_for(points, n)) is not None:
-        return _by_prim(loop, distances, points.shape[-1], present)[0]
     squares = distances.diagonal(dim1=1, dim2=2).clone()
     distances.mul_(-2).add_(squares[:, None, :]).add_(squares[:, :, None])
     distances = torch.maximum(distances, distances.mT).clamp_(min=0)  # to the bit, a product is not symmetric
     if present is not None:
         distances.masked_fill_(~(present[:, :, None] & present[:, None, :]), torch.inf)
-    numbers = minimum_spanning_edges(distances)
-    numbers = numbers.masked_fill(numbers == n * n, 0)
-    return torch.stack([numbers // max(n, 1), numbers % max(n, 1)], dim=-1)
+    return distances
 
 
-def _prim_for(points: Clouds, size: int) -> Prim | None:
+def _measured(
+    loop: Differences, points: Tensor, present: Tensor | None, members: Tensor | None
+) -> Float64[Tensor, "clouds n n"]:
+    """Return squared distances from differences."""
+    rows = points.detach().float().reshape(-1, points.shape[-1]).contiguous()
+    if members is None:
+        members = torch.arange(len(rows)).reshape(points.shape[:2])
+    if present is None:
+        present = torch.ones(members.shape, dtype=torch.bool)
+    return torch.from_numpy(loop(rows.numpy(), members.contiguous().numpy(), present.contiguous().numpy()))
+
+
+def _loop_of(loop: Loop, points: Tensor, n: int) -> Loop | None:
     """Return the compiled loop if it pays: for small clouds whose gradient is wanted, as in training."""
-    return compiled_in_training(prim, points) if size <= FEW else None
-
-
-def _by_prim(
-    loop: Prim, gram: Float[Tensor, "clouds n n"], d: int, present: Bool[Tensor, "clouds n"] | None
-) -> tuple[Edges, Bool[Tensor, " clouds"]]:
-    """Return the edges of `padded_edges`, and whether products in float64 are enough to tell them."""
-    there = np.ones(gram.shape[:2], dtype=np.bool_) if present is None else present.numpy()
-    roundoff = (2 * d + 24) * 2.0**-53  # the bound of `dense`, in float64
-    edges, certain = loop(gram.numpy(), there, 2 * roundoff)
-    return torch.from_numpy(edges), torch.from_numpy(certain)
+    if n > FEW or points.dtype == torch.float64:
+        return None
+    return compiled_in_training(loop, points, any_order=True)
