@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conescope.losses.classes import by_class, everyone, members_of_classes
+from conescope.losses.classes import by_class, everyone, kinds_of_classes, members_of_classes
 
 CPU = torch.device("cpu")
 LABELS = st.lists(st.integers(-3, 5), max_size=30)
@@ -46,3 +46,22 @@ def test_everyone_is_one_class(count):
     if count >= 5:
         assert torch.equal(found.rows, expected.rows)
         assert found.present is None
+
+
+@settings(max_examples=80, deadline=None)
+@given(LABELS, st.integers(1, 6))
+def test_kinds_are_the_same_classes_without_a_shape_that_depends_on_them(numbers, min_points):
+    labels = torch.tensor(numbers, dtype=torch.int64)
+    found, members = kinds_of_classes(labels, min_points), members_of_classes(labels, min_points, CPU)
+    present = torch.ones_like(members.rows, dtype=torch.bool) if members.present is None else members.present
+    expected = [found.most] * len(numbers)
+    for number, (rows, there) in enumerate(zip(members.rows, present, strict=True)):
+        for row in rows[there].tolist():
+            expected[row] = number
+    assert found.numbers.tolist() == expected
+    assert found.most == len(numbers) // min_points
+    assert (int(found.points), int(found.classes), int(found.skipped)) == (
+        members.points,
+        len(members.rows),
+        members.skipped,
+    )

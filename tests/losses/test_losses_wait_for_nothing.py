@@ -18,6 +18,15 @@ LOSSES = {
     "persistent_entropy of labels on the host": lambda points: (
         losses.persistent_entropy_loss(points, torch.arange(len(points)) % 2).loss
     ),
+    "persistent_entropy of labels": lambda points: (
+        losses.persistent_entropy_loss(points, labels_of(points), min_points=2).loss
+    ),
+    "persistent_entropy of classes of a size": lambda points: losses.PerClass(
+        losses.PersistentEntropyLoss(min_points=2), min_points=2, size=2
+    )(points, labels_of(points)),
+    "koleo of classes of a size": lambda points: losses.PerClass(losses.KoLeoLoss(), min_points=2, size=2)(
+        points, labels_of(points)
+    ),
     "koleo": losses.koleo_loss,
     "variance_covariance": losses.variance_covariance_loss,
     "cross_correlation": lambda points: losses.cross_correlation_loss(
@@ -30,9 +39,12 @@ LOSSES = {
 }
 ASKED_ON_A_CPU = (
     "koleo",
+    "koleo of classes of a size",
     "topological",
     "persistent_entropy",
+    "persistent_entropy of labels",
     "persistent_entropy of labels on the host",
+    "persistent_entropy of classes of a size",
 )  # where a look costs nothing, the size of the lengths is looked at
 
 

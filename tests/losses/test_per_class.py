@@ -224,3 +224,57 @@ def test_each_cloud_has_its_own_loss(name):
         points, labels = clouds.float().reshape(24, 3), torch.arange(24) // 6
         inside = PerClass(loss, 2)(points, labels)
     torch.testing.assert_close(inside, PerClass(loss, 2)(points, labels))
+
+
+# ---- classes of a size
+
+
+@pytest.mark.parametrize("inner", [Variance(), losses.KoLeoLoss(), PersistentEntropyLoss()])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_classes_of_a_size_are_those_that_are_read(inner, reduction):
+    points = cloud(30, 4).requires_grad_()
+    labels = torch.arange(30).remainder(5)[torch.randperm(30, generator=torch.Generator().manual_seed(1))] * 7
+    read, promised = PerClass(inner, reduction=reduction), PerClass(inner, reduction=reduction, size=6)
+    values = [module(points, labels) for module in (read, promised)]
+    torch.testing.assert_close(*values)
+    torch.testing.assert_close(*(torch.autograd.grad(value, points)[0] for value in values))
+    assert {name: float(value) for name, value in read.observed.items()} == {
+        name: float(value) for name, value in promised.observed.items()
+    }
+    torch.testing.assert_close(*(module(points, None) for module in (read, promised)))
+
+
+BROKEN = {
+    "another size": [0] * 5 + [1] * 7,
+    "two classes of one number": [3] * 12,
+    "no class": [-100] * 6 + [1] * 6,
+    "one that is elsewhere": [0, 1] * 5 + [1, 2],
+}
+
+
+@pytest.mark.parametrize("numbers", BROKEN.values(), ids=BROKEN)
+def test_a_broken_promise_is_an_error_and_nan_where_a_look_would_wait(monkeypatch, numbers):
+    module, points, labels = (
+        PerClass(Variance(), size=6),
+        cloud(12, 3).requires_grad_(),
+        torch.tensor(numbers),
+    )
+    with pytest.raises(ValueError, match=r"every class has 6 points.* leave `size` out"):
+        module(points, labels)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    loss = module(points, labels)
+    loss.backward()
+    assert loss.isnan()
+    assert points.grad.isnan().any()
+
+
+def test_sizes_that_can_not_be_are_named():
+    with pytest.raises(ValueError, match="13 points can not be classes of 6 each"):
+        PerClass(Variance(), size=6)(cloud(13, 3), torch.zeros(13, dtype=torch.int64))
+    with pytest.raises(ValueError, match="classes of size 4 are all below min_points, 5"):
+        PerClass(Variance(), size=4)
+
+
+def test_no_points_are_no_class_of_any_size():
+    points = torch.zeros(0, 3, requires_grad=True)
+    assert PerClass(Variance(), size=6)(points, torch.zeros(0, dtype=torch.int64)).item() == 0

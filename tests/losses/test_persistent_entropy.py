@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -151,6 +153,58 @@ def test_module_equals_function_and_reports_its_counts():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         persistent_entropy_loss(cloud(8, 2), **arguments)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.sampled_from(RULES_AND_ALL), st.integers(2, 8), st.integers(0, 60))
+def test_labels_that_are_not_read_give_the_same(seed, rule, min_points, n):
+    """As on an accelerator, and in a compiled graph: value, gradient and counts."""
+    points = cloud(n, 4, seed).requires_grad_()
+    labels = torch.randint(-1, 5, (n,), generator=torch.Generator().manual_seed(seed))
+    settings = {"selection": rule, "min_points": min_points}
+    expected = persistent_entropy_loss(points, labels, **settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.compiler, "is_compiling", lambda: True)
+        found = persistent_entropy_loss(points, labels, **settings)
+    torch.testing.assert_close(tuple(found), tuple(expected))
+    torch.testing.assert_close(*(torch.autograd.grad(each.loss, points)[0] for each in (found, expected)))
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("label", [0, 1, -100])
+def test_labels_that_are_not_read_hide_no_point_that_is_not_finite(monkeypatch, bad, label):
+    points = cloud(12, 3)
+    points[4, 1] = bad
+    labels = torch.zeros(12, dtype=torch.int64)
+    labels[4] = label
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    loss = persistent_entropy_loss(points.requires_grad_(), labels).loss
+    assert loss.isnan()
+    loss.backward()
+    assert points.grad.isnan().any()
+
+
+ONE_GRAPH = """
+import torch
+from conescope.losses import persistent_entropy_loss
+
+points = torch.randn(24, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
+labels = {labels}
+value = lambda points: persistent_entropy_loss(points, labels).loss
+found, expected = torch.compile(value, backend="aot_eager", fullgraph=True)(points), value(points)
+torch.testing.assert_close(found, expected)
+torch.testing.assert_close(*(torch.autograd.grad(each, points)[0] for each in (found, expected)))
+assert found < 0
+"""
+
+
+@pytest.mark.parametrize("labels", ["None", "torch.arange(24) % 3"])
+def test_it_compiles_as_one_graph(labels):
+    """In a process of its own: the checks of shapes in tests are more than the compiler reads."""
+    found = subprocess.run(
+        [sys.executable, "-c", ONE_GRAPH.format(labels=labels)], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -81,6 +81,18 @@ def kept(bars, rule):
     return sorted(bars[select_bars(bars, rule)].tolist(), reverse=True)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("rule", [*RULES, None])
+def test_a_bound_on_the_bars_of_all_rows_changes_nothing(monkeypatch, shape, rule):
+    """Where rows have room for far more bars than there are, only lists that may be met are looked at."""
+    lengths = torch.from_numpy(barcodes(shape)[:80])
+    expected = selection.features(lengths, rule)
+    count = int((lengths > 0).sum())
+    monkeypatch.setattr(selection, "LISTS_AT_ONCE", 100)
+    for most in (count, count + 7, lengths.numel()):
+        assert torch.equal(selection.features(lengths, rule, most), expected)
+
+
 # ---- worked examples
 
 

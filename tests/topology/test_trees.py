@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from conescope.topology import light, products, trees
 from conescope.topology.lengths import edge_lengths, edge_lengths_of_clouds
-from conescope.topology.trees import padded_edges, spanning_edges
+from conescope.topology.trees import forest_edges, padded_edges, spanning_edges
 from tests.reference.spanning import is_tree, kruskal_edges, prim_lengths
 from tests.topology.clouds import KINDS
 
@@ -198,3 +198,31 @@ def test_shapes_do_not_depend_on_the_points(fresh_compiler, without_shape_checks
     present = torch.ones(5, 12, dtype=torch.bool, device="meta")
     for run in (padded_edges, compiled(padded_edges, fullgraph=True)):
         assert run(clouds).shape == run(clouds, present).shape == (5, 11, 2)
+
+
+# ---- the points of each kind, whatever their numbers
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.sampled_from(sorted(KINDS)), st.integers(0, 30), st.integers(1, 6), st.integers(0, 2**31))
+def test_a_forest_has_the_tree_of_each_kind(kind, n, kinds, seed):
+    points = cloud(kind, n, 5, seed)
+    numbers = torch.randint(min(kinds, n) or 1, (n,), generator=torch.Generator().manual_seed(seed))
+    numbers[numbers == 0] = n  # the greatest number that there may be
+    expected = []
+    for number in numbers.unique():
+        rows = (numbers == number).nonzero()[:, 0]
+        expected += rows[padded_edges(points[rows][None])[0]].tolist()
+    expected += [[0, 0]] * (max(n - 1, 0) - len(expected))
+    with pytest.MonkeyPatch.context() as patched:  # as on an accelerator
+        patched.setattr(torch.compiler, "is_compiling", lambda: True)
+        on_device = forest_edges(points, numbers)
+    assert sorted(on_device.tolist()) == sorted(expected)
+    assert torch.equal(forest_edges(points, numbers), on_device)
+
+
+def test_a_kind_far_away_is_told_apart_as_well():
+    """Two kinds 1e8 apart: products about one point for both would see no distance within the other."""
+    points = torch.tensor([[0.0], [3], [1e8], [1e8 + 16], [1], [1e8 + 8]])
+    kinds = torch.tensor([0, 0, 1, 1, 0, 1])
+    assert forest_edges(points, kinds).tolist() == [[0, 4], [1, 4], [2, 5], [3, 5], [0, 0]]

@@ -73,3 +73,35 @@ def everyone(count: int, min_points: int, device: torch.device) -> Members:
     enters = count > 0 and count >= min_points
     rows = torch.arange(count, device=device).expand(int(enters), count)
     return Members(rows, None, count * enters, int(0 < count < min_points))
+
+
+class Kinds(NamedTuple):
+    """The class of each point by a number, from labels that are not read: all of it is on their device."""
+
+    numbers: Int64[Tensor, " n"]  # 0, 1, ... by ascending label; `most` for points whose class does not enter
+    most: int  # classes that there may be
+    points: Int64[Tensor, ""]  # in the classes that enter
+    classes: Int64[Tensor, ""]  # that enter
+    skipped: Int64[Tensor, ""]  # that are too small
+
+
+def kinds_of_classes(labels: Labels, min_points: int) -> Kinds:
+    """Return the classes of at least `min_points` points; negative labels mean no class.
+
+    No shape depends on the labels, and nothing waits for an accelerator.
+
+    >>> kinds_of_classes(torch.tensor([7, -100, 7, 3, 9, 9]), min_points=2).numbers
+    tensor([0, 3, 0, 3, 1, 1])
+    """
+    most = len(labels) // min_points
+    ordered, order = labels.sort(stable=True)
+    begins = torch.ones_like(ordered, dtype=torch.bool)
+    begins[1:] = ordered[1:] != ordered[:-1]
+    number = begins.cumsum(0) - 1
+    sizes = torch.zeros_like(number).scatter_add(0, number, torch.ones_like(number))
+    labelled = ordered >= 0
+    enters = labelled & (sizes.gather(0, number) >= min_points)
+    rank = torch.where(enters, (begins & enters).cumsum(0) - 1, most)
+    numbers = torch.empty_like(rank).scatter(0, order, rank)
+    skipped = (begins & labelled & ~enters).sum()
+    return Kinds(numbers, most, enters.sum(), (begins & enters).sum(), skipped)

@@ -5,6 +5,7 @@
 Spread within a class is what is left for a regularizer to act on when the task pulls the classes apart.
 """
 
+from collections import Counter
 from typing import Literal, get_args
 
 import torch
@@ -33,15 +34,23 @@ class PerClass(Wrapper):
     `observed` has `classes` (that entered), `classes_skipped` (too small here, or for the loss inside), and
     what the loss inside observed: whole numbers added over the classes, others averaged.
 
-    The sizes of the classes are read once a call, which waits for the device.
+    Labels are read once a call, which waits for the device if they are on it. With a `size` they are not
+    read: no shape depends on them, and nothing waits.
 
     Args:
         loss: a loss of one point cloud; `Gathered` and `Remembered` belong around this, not inside.
         min_points: of a class, at least 1.
         reduction: mean or sum over the classes that entered.
+        size: how many points every class of every batch has, as samplers for metric learning draw them; None
+            for any. Labels that break this are an error on the CPU, and elsewhere make the loss NaN.
+
+    Raises:
+        ValueError: if a setting is out of its range; with a `size`, if labels are not of so many points each.
     """
 
-    def __init__(self, loss: Loss, min_points: int = 5, reduction: Reduction = "mean") -> None:
+    def __init__(
+        self, loss: Loss, min_points: int = 5, reduction: Reduction = "mean", size: int | None = None
+    ) -> None:
         super().__init__(loss)
         check_single_cloud(loss, "PerClass")
         inside = loss.modules() if isinstance(loss, nn.Module) else ()
@@ -56,19 +65,28 @@ class PerClass(Wrapper):
             raise ValueError(f"min_points must be at least 1, got {min_points}")
         if reduction not in get_args(Reduction):
             raise ValueError(f"reduction must be one of {', '.join(get_args(Reduction))}, got {reduction!r}")
+        if size is not None and size < min_points:
+            raise ValueError(f"classes of size {size} are all below min_points, {min_points}")
         self.min_points = min_points
         self.reduction = reduction
+        self.size = size
 
     def forward(self, points: Points, labels: Labels | None = None) -> Scalar:
         with full_precision(points) as rows:
-            classes = _members(rows, labels)
-            entering = [members for members in classes if len(members) >= self.min_points]
-            values, observations = self._at_once(rows, entering) or self._one_by_one(rows, entering)
-            self._observe_all(merged(observations), len(entering), len(classes), rows)
-            if not entering:
-                return zero_loss(rows)
-            total = values.sum()
-            return spoiled_by_nan(total / len(entering) if self.reduction == "mean" else total, rows)
+            if labels is None or self.size is None:
+                return self._mean(rows, _members(rows, labels))
+            check_labels(labels, len(rows))
+            classes, as_promised = _classes_of_size(labels.to(rows.device), self.size)
+            return self._mean(rows, classes) * torch.where(as_promised, 1.0, torch.nan)
+
+    def _mean(self, rows: Points, classes: list[Tensor]) -> Scalar:
+        entering = [members for members in classes if len(members) >= self.min_points]
+        values, observations = self._at_once(rows, entering) or self._one_by_one(rows, entering)
+        self._observe_all(merged(observations), len(entering), len(classes), rows)
+        if not entering:
+            return zero_loss(rows)
+        total = values.sum()
+        return spoiled_by_nan(total / len(entering) if self.reduction == "mean" else total, rows)
 
     def _at_once(self, rows: Points, classes: list[Tensor]) -> tuple[Tensor, list[dict[str, Tensor]]] | None:
         """Return the losses of all classes, those of one size in one call, if the loss inside can do that."""
@@ -95,7 +113,7 @@ class PerClass(Wrapper):
         self.observed = inside | {"classes": count(entered, rows), "classes_skipped": skipped}
 
     def extra_repr(self) -> str:
-        return f"min_points={self.min_points}, reduction={self.reduction!r}"
+        return f"min_points={self.min_points}, reduction={self.reduction!r}, size={self.size}"
 
 
 def _members(points: Points, labels: Labels | None) -> list[Tensor]:
@@ -107,3 +125,24 @@ def _members(points: Points, labels: Labels | None) -> list[Tensor]:
     rows = torch.from_numpy(found.rows).to(points.device, non_blocking=True)
     parts = torch.split(rows, found.sizes.tolist()) if len(rows) else ()
     return [part for number, part in zip(found.classes.tolist(), parts, strict=True) if number >= 0]
+
+
+def _classes_of_size(labels: Labels, size: int) -> tuple[list[Tensor], Tensor]:
+    """Return the rows of each class, and whether there are `size` of each, without reading the labels.
+
+    Raises:
+        ValueError: if there are not, where a look costs no wait.
+    """
+    if len(labels) % size:
+        raise ValueError(f"{len(labels)} points can not be classes of {size} each")
+    ordered, order = labels.sort(stable=True)
+    number = ordered.reshape(-1, size)
+    first, last = number[:, 0], number[:, -1]
+    as_promised = (first == last).all() & (first >= 0).all() & (first[1:] != first[:-1]).all()
+    if labels.is_cpu and not torch.compiler.is_compiling() and not bool(as_promised):
+        found = ", ".join(f"{count} of {label}" for label, count in Counter(labels.tolist()).most_common(5))
+        raise ValueError(
+            f"every class has {size} points, and labels are not negative, by the promise of `size`; "
+            f"these are {found}, ...; leave `size` out"
+        )
+    return list(order.reshape(-1, size).unbind()), as_promised

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 
 from conescope._check import check_labels, check_points, surely_finite
 from conescope._types import Labels, Points, Scalar
-from conescope.losses.classes import Members, everyone, members_of_classes
+from conescope.losses.classes import Kinds, Members, everyone, kinds_of_classes, members_of_classes
 from conescope.topology.entropy import entropy_of_shares
 from conescope.topology.lengths import edge_lengths
-from conescope.topology.selection import Rule, check_rule, features
-from conescope.topology.trees import padded_trees
+from conescope.topology.selection import LONG, Rule, check_rule, features
+from conescope.topology.trees import forest_edges, padded_trees
 
 
 class PersistentEntropyTerms(NamedTuple):
@@ -52,7 +52,8 @@ def persistent_entropy_loss(
     finite makes loss and gradient NaN rather than an exception, so that gradient scalers can skip the step.
 
     All classes are computed together, in float32 under any autocast (float64 for float64 points), and the
-    loss has that dtype. Labels are read once a call, which waits for the device if they are on it.
+    loss has that dtype. Nothing waits for an accelerator up to 1024 points, at the price of products of all
+    pairs if labels are there. Of more points, labels are read once a call; those on the host cost no wait.
 
     Args:
         points: one embedding a row.
@@ -66,18 +67,11 @@ def persistent_entropy_loss(
         check_labels(labels, len(points))
     with torch.autocast(points.device.type, enabled=False):
         points = points if points.dtype == torch.float64 else points.float()
-        found = (
-            everyone(len(points), min_points, points.device)
-            if labels is None
-            else members_of_classes(labels, min_points, points.device)
-        )
-        lengths = _bars(points, found)
-        kept = features(lengths, selection)
-        loss = 0 - entropy_of_shares(lengths.masked_fill(~kept, 0)).sum()  # 0, not -0, without bars
+        found = _bars(points, labels, min_points)
+        kept = features(found.lengths, selection, found.most)
+        loss = 0 - entropy_of_shares(found.lengths.masked_fill(~kept, 0)).sum()  # 0, not -0, without bars
         loss = _spoiled(loss, points)
-    counts = (found.points - len(found.rows), len(found.rows), found.skipped)
-    bars, classes, skipped = (torch.full((), number, device=points.device) for number in counts)
-    return PersistentEntropyTerms(loss, bars, kept.sum(), classes, skipped)
+    return PersistentEntropyTerms(loss, found.bars, kept.sum(), found.classes, found.skipped)
 
 
 class PersistentEntropyLoss(nn.Module):
@@ -127,9 +121,39 @@ def _spoiled(loss: Scalar, points: Points) -> Scalar:
     return loss + (points * torch.where(torch.isfinite(points).all(), 0.0, torch.nan)).sum()
 
 
-def _bars(points: Points, members: Members) -> Float[Tensor, "classes bars"]:
-    """Return the lengths of the bars of each class, 0 for those it lacks."""
+class _Bars(NamedTuple):
+    """The bars of each class, a row each with zeros for those it lacks, and what was counted."""
+
+    lengths: Float[Tensor, "classes bars"]
+    bars: Int[Tensor, ""]
+    classes: Int[Tensor, ""]
+    skipped: Int[Tensor, ""]
+    most: int | None = None  # bars there may be, if rows have room for far more
+
+
+def _bars(points: Points, labels: Labels | None, min_points: int) -> _Bars:
+    if labels is None:
+        return _bars_of_members(points, everyone(len(points), min_points, points.device))
+    waits = not labels.is_cpu or torch.compiler.is_compiling()
+    if waits and len(points) <= LONG:
+        return _bars_of_kinds(points, kinds_of_classes(labels.to(points.device), min_points))
+    return _bars_of_members(points, members_of_classes(labels, min_points, points.device))
+
+
+def _bars_of_members(points: Points, members: Members) -> _Bars:
     trees = padded_trees(points, members.present, members.rows)
     rows = members.rows.gather(1, trees.edges.flatten(1)).reshape(-1, 2)
     known = None if trees.lengths is None else trees.lengths.flatten()
-    return edge_lengths(points, rows, known).reshape(trees.edges.shape[:2])
+    lengths = edge_lengths(points, rows, known).reshape(trees.edges.shape[:2])
+    counts = (members.points - len(members.rows), len(members.rows), members.skipped)
+    bars, classes, skipped = (torch.full((), number, device=points.device) for number in counts)
+    return _Bars(lengths, bars, classes, skipped)
+
+
+def _bars_of_kinds(points: Points, kinds: Kinds) -> _Bars:
+    """Return the bars of labels that are not read: a row for each class that there may be."""
+    edges = forest_edges(points, kinds.numbers)
+    owner = torch.where(edges[:, 0] == edges[:, 1], kinds.most, kinds.numbers[edges[:, 0]])
+    every = torch.arange(kinds.most, device=points.device)
+    lengths = torch.where(owner == every[:, None], edge_lengths(points, edges), 0)
+    return _Bars(lengths, kinds.points - kinds.classes, kinds.classes, kinds.skipped, len(edges))

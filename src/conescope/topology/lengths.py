@@ -107,7 +107,7 @@ class _EdgeLengths(torch.autograd.Function):
             incidence = _incidence(points, edges) if points.ndim == 3 else None
             differences = _differences(points, edges, incidence)
             lengths = torch.linalg.vector_norm(differences, dim=-1)
-            ctx.ordinary = lengths.numel() == 0 or (lengths.is_cpu and _ordinary(lengths))
+            ctx.ordinary = lengths.numel() == 0 or (_may_look(lengths) and _ordinary(lengths))
             if not ctx.ordinary:
                 unit = _unit(differences)  # squares of very small or large lengths leave the range
                 lengths = torch.linalg.vector_norm(differences / unit, dim=-1).mul_(unit)
@@ -234,6 +234,10 @@ def _signs(points: Tensor, edges: Tensor) -> Tensor:
 def _product(left: Tensor, right: Tensor) -> Tensor:
     with torch.autocast(left.device.type, enabled=False):  # which would round the factors
         return torch.bmm(left, right)
+
+
+def _may_look(lengths: Tensor) -> bool:
+    return lengths.is_cpu and not torch.compiler.is_compiling()
 
 
 def _ordinary(lengths: Tensor) -> bool:

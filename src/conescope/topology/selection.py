@@ -76,10 +76,15 @@ def check_rule(rule: str | None) -> None:
 
 
 @torch.no_grad()
-def features(lengths: Lengths, rule: Rule | None) -> Mask:
+def features(lengths: Lengths, rule: Rule | None, most: int | None = None) -> Mask:
     """Return `select_bars` without looking at the contents: for inner loops. A NaN keeps what it may.
 
     Of bars with a gradient, as in training, a compiled loop selects, if there is one and it knows the rule.
+
+    Args:
+        lengths: of one barcode, or one a row.
+        rule: as in `select_bars`.
+        most: bars of positive length that all rows have together, if that is far fewer than they have places.
     """
     positive = lengths > 0
     if rule is None or lengths.shape[-1] <= 3:
@@ -95,7 +100,7 @@ def features(lengths: Lengths, rule: Rule | None) -> Mask:
     kept = (
         _kept_by_relative_entropy(bars, count)
         if rule == "relative_entropy"
-        else _kept_by_alpha(bars, count, rule)
+        else _kept_by_alpha(bars, count, rule, most)
     )
     shortest = bars.gather(1, (count - 1).clamp(min=0)[:, None])[:, 0]
     kept = torch.where((count <= 3) | (shortest >= 1 - TOLERANCE), count, kept)
@@ -107,7 +112,7 @@ def features(lengths: Lengths, rule: Rule | None) -> Mask:
     )
 
 
-def _kept_by_alpha(bars: Tensor, count: Tensor, rule: Rule) -> Tensor:
+def _kept_by_alpha(bars: Tensor, count: Tensor, rule: Rule, most: int | None) -> Tensor:
     """Return how many of the longest bars to keep, one number a row; rows are descending, longest 1.
 
     A list of the recursion is given by k alone, the number of bars x_1 .. x_k before r and T. So the
@@ -127,12 +132,27 @@ def _kept_by_alpha(bars: Tensor, count: Tensor, rule: Rule) -> Tensor:
         i = falls.first(k)[:, 0]
     else:
         every = torch.arange(bars.shape[1], device=bars.device).expand(len(bars), -1)
-        first = torch.cat([falls.first(k) for k in torch.split(every, LISTS_AT_ONCE, dim=1)], dim=1)
+        if most is None:
+            first = torch.cat([falls.first(k) for k in torch.split(every, LISTS_AT_ONCE, dim=1)], dim=1)
+        else:
+            first = _first_of_few(bars, shortest, most)
         following = _following(first, every, share)
         for _ in range(first.shape[1].bit_length()):
             following = following.gather(1, following)
         i = first.gather(1, following.gather(1, start))[:, 0]
     return 1 + i if rule == "recursive" else i
+
+
+def _first_of_few(bars: Tensor, shortest: Tensor, most: int) -> Tensor:
+    """Return the table of `_Falls.first`, filled in only where a list may be: as many as there are bars."""
+    width = bars.shape[1]
+    places = (bars > 0).flatten().to(torch.int8).argsort(descending=True, stable=True)[:most]
+    first = []
+    for some in torch.split(places, LISTS_AT_ONCE):
+        row = some // width
+        first.append(_Falls(bars[row, 1:], shortest[row]).first((some % width)[:, None])[:, 0])
+    found = torch.zeros_like(bars, dtype=torch.int64).flatten()
+    return found.scatter(0, places, torch.cat(first)).reshape(bars.shape)
 
 
 def _following(first: Tensor, k: Tensor, share: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
     many small clouds     Boruvka's algorithm on all of their matrices at once: static shapes, and nothing
                           that waits for an accelerator, so it can be compiled and captured
     the same, in training Prim's algorithm in a compiled loop, on a CPU, where numba is installed (`prim`)
+    classes of a device   the same on one matrix of all points, without reading how large the classes are
     one cloud, some 1000  one matrix that shrinks as components merge (`dense`)
     one larger cloud      one look at every pair, in blocks (`light`)
 
@@ -22,6 +23,7 @@ from conescope.topology.compiled import Loop, compiled_in_training
 from conescope.topology.dense import dense_tree
 from conescope.topology.differences import Differences, squared_differences
 from conescope.topology.light import Progress, light_tree
+from conescope.topology.placing import placed
 from conescope.topology.prim import prim
 from conescope.topology.products import products
 from conescope.topology.spanning import minimum_spanning_edges
@@ -124,9 +126,34 @@ def padded_trees(
     if loop is not None:
         edges, lengths = (torch.from_numpy(each) for each in loop(squares.numpy()))
         return PaddedTrees(edges, None if differences is None else lengths)
-    numbers = minimum_spanning_edges(squares)
+    return PaddedTrees(_pairs(minimum_spanning_edges(squares), n), None)
+
+
+@torch.no_grad()
+def forest_edges(points: Points, kinds: Int64[Tensor, " n"]) -> Int64[Tensor, "edges 2"]:
+    """Return the edges of the minimum spanning tree of the points of each kind, ascending by pair.
+
+    There are n - 1 rows for n points whatever the kinds are; those that are left over are (0, 0). So no shape
+    depends on the data and nothing waits for an accelerator, at the price of products of all pairs.
+
+    Args:
+        points: one a row.
+        kinds: a number from 0 to n for each.
+    """
+    n = len(points)
+    every = torch.arange(n, device=points.device)
+    first = kinds.new_full((n + 1,), n).scatter_reduce(0, kinds, every, "amin")
+    rows = placed(points)
+    rows = rows - rows[first[kinds]]  # near the origin, wherever the kind lies
+    squares = _squares(torch.mm(rows, rows.T)[None])
+    squares.masked_fill_(kinds[:, None] != kinds, torch.inf)
+    return _pairs(minimum_spanning_edges(squares), n)[0]
+
+
+def _pairs(numbers: Int64[Tensor, "clouds edges"], n: int) -> Edges:
+    """Return the pairs (u, v) of numbers u n + v; (0, 0) for n n."""
     numbers = numbers.masked_fill(numbers == n * n, 0)
-    return PaddedTrees(torch.stack([numbers // max(n, 1), numbers % max(n, 1)], dim=-1), None)
+    return torch.stack([numbers // max(n, 1), numbers % max(n, 1)], dim=-1)
 
 
 def _multiplied(
@@ -136,13 +163,17 @@ def _multiplied(
     waits = points.is_cpu and not torch.compiler.is_compiling()
     if present is not None and waits and bool(present.all()):
         present = None  # clouds of one size: nothing to blank out
-    distances = products(points, present, members)
-    squares = distances.diagonal(dim1=1, dim2=2).clone()
-    distances.mul_(-2).add_(squares[:, None, :]).add_(squares[:, :, None])
-    distances = torch.maximum(distances, distances.mT).clamp_(min=0)  # to the bit, a product is not symmetric
+    squares = _squares(products(points, present, members))
     if present is not None:
-        distances.masked_fill_(~(present[:, :, None] & present[:, None, :]), torch.inf)
-    return distances
+        squares.masked_fill_(~(present[:, :, None] & present[:, None, :]), torch.inf)
+    return squares
+
+
+def _squares(products: Float64[Tensor, "clouds n n"]) -> Float64[Tensor, "clouds n n"]:
+    """Return squared distances, symmetric to the bit, which a product is not, and overwrite the products."""
+    norms = products.diagonal(dim1=1, dim2=2).clone()
+    products.mul_(-2).add_(norms[:, None, :]).add_(norms[:, :, None])
+    return torch.maximum(products, products.mT).clamp_(min=0)
 
 
 def _measured(
