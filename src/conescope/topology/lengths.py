@@ -102,8 +102,10 @@ class _EdgeLengths(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor | None]:
         # a setup_context would cost as much as the arithmetic of 64 points
         lengths = _norms_in_loop(points, edges) if known is None else known
-        incidence = differences = None
-        if lengths is None:
+        incidence = differences = ctx.pulls = None
+        if lengths is not None:
+            ctx.pulls = compiled(pulls_of_edges)
+        else:
             incidence = _incidence(points, edges) if points.ndim == 3 else None
             differences = _differences(points, edges, incidence)
             lengths = torch.linalg.vector_norm(differences, dim=-1)
@@ -128,8 +130,10 @@ class _EdgeLengths(torch.autograd.Function):
             incidence = _incidence(points, edges) if points.ndim == 3 else None
             differences, lengths = _differences(points, edges, incidence), of(points, edges)
             return _at_ends(points, edges, incidence, _pull(differences, lengths, grad)), None, None, None
-        if differences is None:
-            return _pulls_in_loop(points, edges, lengths, grad), None, None, None
+        if ctx.pulls is not None:
+            numbers = (each.detach().contiguous().numpy() for each in (lengths, grad))
+            pulls = ctx.pulls(*_arrays(points, edges), *numbers)
+            return torch.from_numpy(pulls), None, None, None
         if ctx.ordinary:  # and none is zero
             return _at_ends(points, edges, incidence, differences, grad / lengths), None, None, None
         return _at_ends(points, edges, incidence, _pull(differences, lengths, grad)), None, None, None
@@ -140,25 +144,11 @@ def _norms_in_loop(points: Tensor, edges: Tensor) -> Tensor | None:
     if points.dtype != torch.float32 or points.ndim == 3:
         return None
     loop = compiled_in_training(norms_of_edges, points, any_order=True)
-    if loop is None:
-        return None
-    found = loop(*_rows(points, edges))
-    return torch.from_numpy(found).reshape(edges.shape[:-1])
+    return None if loop is None else torch.from_numpy(loop(*_arrays(points, edges)))
 
 
-def _pulls_in_loop(points: Tensor, edges: Tensor, lengths: Tensor, grad: Tensor) -> Tensor:
-    loop = compiled(pulls_of_edges)
-    assert loop is not None  # or else forward had none
-    of_each = (each.detach().reshape(-1).contiguous().numpy() for each in (lengths, grad))
-    return torch.from_numpy(loop(*_rows(points, edges), *of_each)).reshape(points.shape)
-
-
-def _rows(points: Tensor, edges: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return one row a point, and the rows of the ends of each edge."""
-    points = points.detach()
-    if points.ndim == 3:
-        points, edges = _as_one_cloud(points, edges)
-    return points.contiguous().numpy(), edges.contiguous().numpy()
+def _arrays(points: Tensor, edges: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    return points.detach().contiguous().numpy(), edges.contiguous().numpy()
 
 
 def _pull(differences: Tensor, lengths: Tensor, grad: Tensor) -> Tensor:

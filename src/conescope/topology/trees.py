@@ -48,7 +48,7 @@ def spanning_edges(
     with torch.autocast(points.device.type, enabled=False):
         if len(points) >= LARGE or not points.is_cpu:
             check_finite(points)  # `dense_tree` does it by itself
-        if _loop_of(squared_differences, points, len(points)) is not None and len(points) ** 2 <= PAIRS:
+        if _loop_of(squared_differences, points, len(points)) is not None:  # nothing is left to certify
             check_finite(points)
             return padded_edges(points[None])[0]
         firsts, copies = _copies(points) if len(points) >= LARGE else (None, None)
