@@ -104,7 +104,7 @@ class _EdgeLengths(torch.autograd.Function):
         lengths = _norms_in_loop(points, edges) if known is None else known
         incidence = differences = ctx.pulls = None
         if lengths is not None:
-            ctx.pulls = compiled(pulls_of_edges)
+            ctx.pulls = compiled(pulls_of_edges, True)
         else:
             incidence = _incidence(points, edges) if points.ndim == 3 else None
             differences = _differences(points, edges, incidence)
