@@ -33,8 +33,8 @@ def compiled(loop: Loop, any_order: bool = False) -> Loop | None:
 
     Args:
         loop: a function of arrays and numbers.
-        any_order: whether its sums may be taken in any order, as vector units do. One loop is always asked for
-            in one way: what is kept on disk does not tell the ways apart.
+        any_order: whether its sums may be taken in any order, as vector units do. A loop is always asked for
+            in the same way: what is kept on disk does not tell the ways apart.
     """
     try:
         import numba
