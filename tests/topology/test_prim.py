@@ -148,6 +148,9 @@ def test_lengths_and_pulls_of_any_size_are_those_of_torch(scale):
         patch.setattr(compiled, "compiled", REAL)
         looped = edge_lengths(points, edges)
         assert_close(looped, pure, rtol=1e-6, atol=0)
+        exact = edge_lengths(points.detach().double(), edges)
+        least = 2.0**-150  # half of the smallest float32
+        assert_close(looped.double(), exact, rtol=2.0**-24 * 1.001, atol=least)  # rounded once
         for found in (
             torch.autograd.grad(looped, points, grads, retain_graph=True)[0],
             torch.autograd.grad(looped, points, grads, create_graph=True)[0],

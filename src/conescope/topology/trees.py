@@ -3,7 +3,7 @@
     many small clouds     Boruvka's algorithm on all of their matrices at once: static shapes, and nothing
                           that waits for an accelerator, so it can be compiled and captured
     the same, in training Prim's algorithm in a compiled loop, on a CPU, where numba is installed (`prim`)
-    classes of a device   the same on one matrix of all points, without reading how large the classes are
+    labels on a device    the same on one matrix of all points, without reading how large the classes are
     one cloud, some 1000  one matrix that shrinks as components merge (`dense`)
     one larger cloud      one look at every pair, in blocks (`light`)
 
